@@ -1,0 +1,134 @@
+/** The pipeline as its config declares it: a chain of stages checked by type and again at start, and the sinks behind it. */
+import type { Admitted, Authenticated, Enriched, Receipt, Submission, Validated } from './phases.ts';
+import { BUILT_IN_STAGES, builtIn, type BuiltInStage, type Processor } from './processor.ts';
+import type { AnySink } from './sink.ts';
+import type { TotalsOptions } from './totals.ts';
+
+/** The chain in the order in which data flows. Stages of your own stand between `enrich` and `buffer`. */
+export type Chain = readonly [
+  auth: Processor<Submission, Authenticated>,
+  rateLimit: Processor<Authenticated, Admitted>,
+  validate: Processor<Admitted, Validated>,
+  enrich: Processor<Validated, Enriched>,
+  ...own: Processor<Enriched, Enriched>[],
+  buffer: Processor<Enriched, Receipt>,
+];
+
+export interface PipelineDefinition {
+  readonly processors: Chain;
+  readonly sinks: readonly [AnySink, ...AnySink[]];
+  /** What shapes the counters and histograms that `prometheus()` and `otlp()` show. */
+  readonly totals?: TotalsOptions;
+  readonly server?: ServerOptions;
+  /** Where keys live. Default `./data/metrics.db`; its folder is the data directory. */
+  readonly databasePath?: string;
+  /** Where the journal, snapshots and the lock lie. Default: the folder of `databasePath`. */
+  readonly dataDirectory?: string;
+}
+
+/** The HTTP listener of `POST /metrics`. */
+export interface ServerOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default 8890; 0 takes a free one. */
+  readonly port?: number;
+  /** From the signal to stop until the process ends, whatever is left undone. Default 10,000. */
+  readonly shutdownTimeoutMs?: number;
+  /** Requests between header and answer; one more is refused with 503. Default 4,096. */
+  readonly maxInFlightRequests?: number;
+  /** Bytes of bodies being read and processed; one more is refused with 503. Default 256 MiB. */
+  readonly maxInFlightBytes?: number;
+}
+
+/** A pipeline that passed its checks. */
+export interface Pipeline extends PipelineDefinition {
+  readonly kind: 'pipeline';
+}
+
+/** What is wrong with a pipeline, in words that name the stage. Thrown by `definePipeline`. */
+export class PipelineError extends Error {
+  override readonly name = 'PipelineError';
+}
+
+/**
+ * Declares the pipeline. A wrong order does not compile; in plain JavaScript it throws here.
+ * @throws PipelineError naming the stage at fault
+ */
+export function definePipeline(definition: PipelineDefinition): Pipeline {
+  checkChain(definition.processors as readonly unknown[]);
+  checkSinks(definition.sinks as readonly unknown[]);
+  return { ...definition, kind: 'pipeline' };
+}
+
+function checkChain(chain: readonly unknown[]): void {
+  if (!Array.isArray(chain))
+    throw new PipelineError('processors: expected an array of stages, [auth(), rateLimit(), …]');
+  const seen: BuiltInStage[] = [];
+  for (const [index, stage] of chain.entries()) {
+    const where = `processors[${index}]`;
+    if (!isNamed(stage) || typeof (stage as { process?: unknown }).process !== 'function') {
+      throw new PipelineError(`${where}: expected a processor { name, process }; got ${describe(stage)}`);
+    }
+    const kind = (stage as Processor<unknown, unknown>)[builtIn];
+    if (kind === undefined) {
+      if (seen.length !== BUILT_IN_STAGES.length - 1) {
+        const expected = BUILT_IN_STAGES[seen.length];
+        throw new PipelineError(
+          expected === undefined
+            ? `${where}: stage "${stage.name}" stands after buffer; buffer ends the chain`
+            : `${where}: stage "${stage.name}" stands before ${expected}; stages of your own belong between enrich and buffer`,
+        );
+      }
+      continue;
+    }
+    if (seen.includes(kind))
+      throw new PipelineError(`${where}: stage ${kind} appears twice; each built-in stage appears once`);
+    const expected = BUILT_IN_STAGES[seen.length];
+    if (kind !== expected) {
+      throw new PipelineError(
+        `${where}: stage ${kind} stands where ${expected ?? 'nothing'} belongs; the order is ${BUILT_IN_STAGES.join(' → ')}`,
+      );
+    }
+    seen.push(kind);
+  }
+  const missing = BUILT_IN_STAGES[seen.length];
+  if (missing !== undefined)
+    throw new PipelineError(`processors: stage ${missing} is missing; the order is ${BUILT_IN_STAGES.join(' → ')}`);
+}
+
+function checkSinks(sinks: readonly unknown[]): void {
+  if (!Array.isArray(sinks) || sinks.length === 0) {
+    throw new PipelineError('sinks: expected at least one, such as sqlite(); without a sink nothing is kept');
+  }
+  const names = new Set<string>();
+  for (const [index, sink] of sinks.entries()) {
+    const where = `sinks[${index}]`;
+    if (!isNamed(sink))
+      throw new PipelineError(`${where}: expected a sink { name, whenFull, write }; got ${describe(sink)}`);
+    if (!/^[a-z][a-z0-9_-]{0,63}$/.test(sink.name)) {
+      throw new PipelineError(
+        `${where}: sink name ${JSON.stringify(sink.name)} must match ^[a-z][a-z0-9_-]{0,63}$: it names files and labels`,
+      );
+    }
+    if (names.has(sink.name))
+      throw new PipelineError(`${where}: a second sink is named "${sink.name}"; names tell the checkpoints apart`);
+    names.add(sink.name);
+    if ((sink as { kind?: unknown }).kind === 'totals-reader') continue;
+    const { write, whenFull } = sink as { write?: unknown; whenFull?: unknown };
+    if (typeof write !== 'function')
+      throw new PipelineError(`${where}: sink "${sink.name}" has no write(batch, signal)`);
+    if (whenFull !== 'refuse' && whenFull !== 'skip') {
+      throw new PipelineError(`${where}: sink "${sink.name}" must say whenFull: "refuse" or "skip"`);
+    }
+  }
+}
+
+const isNamed = (value: unknown): value is { name: string } =>
+  typeof value === 'object' && value !== null && typeof (value as { name?: unknown }).name === 'string';
+
+const describe = (value: unknown): string =>
+  typeof value === 'function'
+    ? `a function; call it: ${value.name || 'stage'}()`
+    : value === null
+      ? 'null'
+      : typeof value;

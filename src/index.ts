@@ -1,0 +1,30 @@
+/** The public surface of mcp-metrics-gateway: what pipeline.config.ts, stages and sinks of your own are written against. */
+export { definePipeline, PipelineError } from './core/pipeline.ts';
+export type { Chain, Pipeline, PipelineDefinition, ServerOptions } from './core/pipeline.ts';
+export type { Processor, ProcessorContext } from './core/processor.ts';
+export type {
+  Admitted,
+  Authenticated,
+  Client,
+  Enriched,
+  MetricBatch,
+  Receipt,
+  Submission,
+  Validated,
+} from './core/phases.ts';
+export type { DimensionValue, Json, MetricEvent, MetricType, Resource } from './core/metric.ts';
+export { Refusal, REFUSALS } from './core/refusal.ts';
+export type { RefusalCode, RefusalOptions } from './core/refusal.ts';
+export { Unacceptable } from './core/sink.ts';
+export type {
+  AnySink,
+  Batching,
+  DeliveredBatch,
+  DeliveredEvent,
+  Sink,
+  SinkContext,
+  SinkHealth,
+  TotalsReader,
+} from './core/sink.ts';
+export type { TotalsOptions } from './core/totals.ts';
+export type { Checkpoint } from './core/journal.ts';
