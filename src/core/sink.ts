@@ -43,6 +43,21 @@ export class Unacceptable extends Error {
   override readonly name = 'Unacceptable';
 }
 
+/**
+ * Thrown by a sink that lost what it had taken since its checkpoint (its thread crashed, say): the delivery goes back
+ * to `checkpoint` and reads the journal from there.
+ */
+export class Rewind extends Error {
+  override readonly name = 'Rewind';
+  /** Everything up to here is still held; undefined: nothing is, all that the journal holds comes again. */
+  readonly checkpoint: Checkpoint | undefined;
+
+  constructor(message: string, checkpoint: Checkpoint | undefined) {
+    super(message);
+    this.checkpoint = checkpoint;
+  }
+}
+
 export interface Batching {
   /** A batch is handed over once it holds this many metrics … */
   readonly maxMetrics?: number;
@@ -80,7 +95,12 @@ export interface Sink {
   readonly stop?: () => Promise<void>;
   /** A sink that stores the checkpoint itself says here how far it has come; asked once, after `start`. */
   readonly checkpoint?: () => Promise<Checkpoint | undefined>;
-  /** How far the journal may be trimmed for this sink; absent, its checkpoint. */
+  /**
+   * Told once, after `checkpoint` and before the first write: where the delivery goes on, and where the journal ends
+   * then. A sink that shows a state is current once it has come to `end`.
+   */
+  readonly resume?: (from: Checkpoint, end: Checkpoint) => void;
+  /** How far the journal may be trimmed for this sink; absent, its checkpoint. Undefined: not at all. */
   readonly trimmable?: () => Checkpoint | undefined;
   readonly health?: () => SinkHealth;
 }

@@ -2,7 +2,7 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { readSnapshots, writeSnapshot } from '../../src/journal/snapshot-file.ts';
+import { readSnapshots, writeSnapshot } from '../../src/core/snapshot-file.ts';
 
 const texts = async (directory: string, name: string) =>
   (await readSnapshots(directory, name)).snapshots.map(({ bytes }) => Buffer.from(bytes).toString());
