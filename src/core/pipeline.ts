@@ -55,9 +55,57 @@ export class PipelineError extends Error {
  * @throws PipelineError naming the stage at fault
  */
 export function definePipeline(definition: PipelineDefinition): Pipeline {
-  checkChain(definition.processors as readonly unknown[]);
-  checkSinks(definition.sinks as readonly unknown[]);
+  checkFields('the pipeline', definition, FIELDS);
+  checkFields('server', definition.server, SERVER_FIELDS);
+  checkFields('totals', definition.totals, TOTALS_FIELDS);
+  checkChain(definition.processors);
+  checkSinks(definition.sinks);
   return { ...definition, kind: 'pipeline' };
+}
+
+type FieldsOf<Options> = Readonly<Record<keyof Options, true>>;
+
+const FIELDS: FieldsOf<PipelineDefinition> = {
+  processors: true,
+  sinks: true,
+  totals: true,
+  server: true,
+  databasePath: true,
+  dataDirectory: true,
+};
+
+const SERVER_FIELDS: FieldsOf<ServerOptions> = {
+  host: true,
+  port: true,
+  shutdownTimeoutMs: true,
+  maxInFlightRequests: true,
+  maxInFlightBytes: true,
+};
+
+const TOTALS_FIELDS: FieldsOf<TotalsOptions> = {
+  histogramBoundaries: true,
+  maxSeries: true,
+  maxLabelValues: true,
+  maxLabelLength: true,
+  expireAfterMs: true,
+  labels: true,
+  resource: true,
+};
+
+/** A field that nobody reads is a setting that silently does nothing: refuse it. */
+function checkFields(where: string, options: unknown, known: object): void {
+  if (options === undefined && known !== FIELDS) return;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new PipelineError(
+      `${where}: expected an object { ${Object.keys(known).join(', ')} }; got ${describe(options)}`,
+    );
+  }
+  const unknown = Object.keys(options).find((field) => !Object.hasOwn(known, field));
+  if (unknown !== undefined) {
+    throw new PipelineError(
+      `${where}: unknown field ${JSON.stringify(unknown)}; the fields are ${Object.keys(known).join(', ')}`,
+    );
+  }
 }
 
 function checkChain(chain: readonly unknown[]): void {
@@ -131,4 +179,6 @@ const describe = (value: unknown): string =>
     ? `a function; call it: ${value.name || 'stage'}()`
     : value === null
       ? 'null'
-      : typeof value;
+      : Array.isArray(value)
+        ? 'an array'
+        : typeof value;
