@@ -4,6 +4,7 @@
  */
 import type { MetricEvent, OtlpPoint, RejectedItem, Resource } from './metric.ts';
 import type { Limits, Scope } from './key-store.ts';
+import type { RefusalCode } from './refusal.ts';
 
 declare const phase: unique symbol;
 
@@ -39,13 +40,21 @@ export interface Submission {
   readonly tally: Tally;
 }
 
-/** The books of one request; the pipeline settles them into the gateway's counters (promise 3 in docs/guarantees.md). */
+/** The books of one request; the runner settles them into the gateway's counters (docs/guarantees.md). */
 export interface Tally {
   /** Call once, as soon as the number of metrics in the body is known. */
   readonly received: (metrics: number) => void;
   /** Counts items that were turned away one by one. */
   readonly rejected: (reason: RejectedItem['reason'], metrics: number) => void;
+  /** Counts what a stage of the user's own left out. */
+  readonly dropped: (stage: string, metrics: number) => void;
+  /** Closes the books: what is still open of the received metrics goes to the outcome. Call once. */
+  readonly settle: (outcome: Outcome) => void;
 }
+
+/** How a request ended: `ok`, answered again for its idempotency key, or refused with a code. */
+export type Outcome =
+  { readonly kind: 'ok' } | { readonly kind: 'replayed' } | { readonly kind: 'refused'; readonly code: RefusalCode };
 
 /** Who sent the request, as its key proves. */
 export interface Client {

@@ -163,3 +163,39 @@ export function deliveredEvents(
     resourceAttributes: resource.attributes,
   }));
 }
+
+/** A delivered event as a record of its own: what was set aside goes to its sink again in this form. */
+export function encodeEvent(event: DeliveredEvent): JournalEntry {
+  const {
+    id: _id,
+    requestId,
+    receivedAt,
+    service,
+    serviceVersion,
+    instanceId,
+    keyService,
+    resourceAttributes,
+    ...metric
+  } = event;
+  const envelope: EncodedEnvelope = {
+    f: 'events',
+    q: requestId,
+    t: receivedAt,
+    k: '',
+    s: keyService,
+    ...(Object.keys(resourceAttributes).length > 0 ? { x: resourceAttributes } : undefined),
+  };
+  const payload: EventsPayload = {
+    resource: {
+      service,
+      ...(serviceVersion === undefined ? undefined : { version: serviceVersion }),
+      ...(instanceId === undefined ? undefined : { instanceId }),
+    },
+    events: [metric],
+  };
+  return {
+    envelope: encoder.encode(JSON.stringify(envelope)),
+    payload: encoder.encode(JSON.stringify(payload)),
+    metrics: 1,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * The journal's newest records, kept in memory so that deliveries that keep up never read a disk. A delivery that has
+ * fallen behind what memory may hold reads the journal instead.
+ */
+import type { Journal, JournalEntry, JournalRecord, Position } from './journal.ts';
+import type { Clock } from './ports.ts';
+
+/** A durable record and when it became so. */
+interface Recent {
+  readonly record: JournalRecord;
+  /** Monotonic milliseconds. */
+  readonly at: number;
+}
+
+export interface RecentRecords {
+  /** Appends to the journal; resolves once durable, after which deliveries see it. */
+  readonly append: (entry: JournalEntry) => Promise<JournalRecord>;
+  /** Up to about `maxMetrics` metrics after `after`, from memory or from disk; empty at the head. */
+  readonly read: (after: Position, maxMetrics: number) => Promise<readonly JournalRecord[]>;
+  readonly head: () => Position;
+  /** Monotonic time at which the record after `sequence` became durable; undefined where memory no longer knows. */
+  readonly since: (sequence: number) => number | undefined;
+  /** Calls back after every append; returns the way to stop that. */
+  readonly onAppend: (listener: () => void) => () => void;
+  /** No delivery needs what lies up to and with `sequence` any more. */
+  readonly release: (sequence: number) => void;
+  readonly bytes: () => number;
+}
+
+/** Bytes per read from disk: enough to be quick, small enough to be held by every lagging sink at once. */
+const READ_BYTES = 4 * 1024 * 1024;
+
+/** @param maxBytes of records in memory; the oldest go first */
+export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: number): RecentRecords {
+  let recent: Recent[] = [];
+  let start = 0;
+  let bytes = 0;
+  const listeners = new Set<() => void>();
+
+  const size = (record: JournalRecord): number => record.envelope.byteLength + record.payload.byteLength;
+  const first = (): number | undefined => recent[start]?.record.sequence;
+
+  const dropOldest = (): void => {
+    const oldest = recent[start];
+    if (oldest === undefined) return;
+    bytes -= size(oldest.record);
+    start += 1;
+    if (start > 1024 && start * 2 > recent.length) {
+      recent = recent.slice(start);
+      start = 0;
+    }
+  };
+
+  const remember = (record: JournalRecord): void => {
+    const newest = recent.at(-1);
+    if (newest !== undefined && start < recent.length && record.sequence !== newest.record.sequence + 1) {
+      recent = [];
+      start = 0;
+      bytes = 0;
+    }
+    recent.push({ record, at: clock.monotonic() });
+    bytes += size(record);
+    while (bytes > maxBytes && start < recent.length) dropOldest();
+  };
+
+  return {
+    append: async (entry) => {
+      const record = await journal.append(entry);
+      remember(record);
+      for (const listener of listeners) listener();
+      return record;
+    },
+    read: async (after, maxMetrics) => {
+      const oldest = first();
+      if (oldest === undefined || after.sequence + 1 < oldest) {
+        return journal.read(after.sequence, { maxBytes: READ_BYTES, maxMetrics });
+      }
+      const records: JournalRecord[] = [];
+      let metrics = 0;
+      for (
+        let index = start + (after.sequence + 1 - oldest);
+        index < recent.length && metrics < maxMetrics;
+        index += 1
+      ) {
+        const { record } = recent[index]!;
+        records.push(record);
+        metrics += record.metrics;
+      }
+      return records;
+    },
+    head: () => journal.head(),
+    since: (sequence) => {
+      const oldest = first();
+      return oldest === undefined || sequence + 1 < oldest ? undefined : recent[start + (sequence + 1 - oldest)]?.at;
+    },
+    onAppend: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    release: (sequence) => {
+      while ((first() ?? Number.POSITIVE_INFINITY) <= sequence) dropOldest();
+    },
+    bytes: () => bytes,
+  };
+}
