@@ -91,6 +91,7 @@ export async function openDeliveries(options: DeliveriesOptions): Promise<Delive
         sink,
         records,
         journalId: lineage.id,
+        locate: lineage.locate,
         position: place(sink, own, file, lineage, journal, log),
         setAside: await openSetAside(join(dataDirectory, 'set-aside', sink.name), options.maxSetAside ?? 10_000),
         clock,

@@ -18,6 +18,8 @@ export interface DeliveryOptions {
   /** Where to go on: everything up to here is done. */
   readonly position: Position;
   readonly setAside: SetAside;
+  /** The position in this journal that a checkpoint of the sink's own means; undefined for one that does not fit. */
+  readonly locate: (checkpoint: Checkpoint) => Position | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly backoff?: BackoffOptions;
@@ -58,8 +60,10 @@ export interface Delivery {
   readonly stop: (signal?: AbortSignal) => Promise<void>;
 }
 
-/** Failures of a single event, with its sink otherwise silent, before its successor is tried. */
+/** Failures of a single event before its successor is tried; then after twice as many, and so on. */
 const FAILURES_BEFORE_PROBE = 5;
+const isProbeDue = (failures: number): boolean =>
+  failures % FAILURES_BEFORE_PROBE === 0 && Number.isInteger(Math.log2(failures / FAILURES_BEFORE_PROBE));
 /** Failures of a batch before it is halved, in case one event of it is the cause. */
 const FAILURES_BEFORE_HALVING = 3;
 
@@ -69,7 +73,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const writeTimeoutMs = options.writeTimeoutMs ?? 60_000;
 
   let position: Position = { sequence: options.position.sequence, count: options.position.count };
-  const recovered = Math.max(0, records.head().count - position.count);
+  let recovered = Math.max(0, records.head().count - position.count);
   let delivered = 0;
   let setAsideCount = 0;
   let skipped = 0;
@@ -232,6 +236,25 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return true;
   };
 
+  /**
+   * A sink that keeps its own checkpoint is asked where it is after a failure: the write may have been stored though its
+   * answer was lost, or the sink may have gone back to a state before this batch.
+   * @returns true where the sink stands elsewhere than the delivery thought
+   */
+  const resync = async (): Promise<boolean> => {
+    const own = await sink.checkpoint?.().catch(() => undefined);
+    const at = own === undefined ? undefined : options.locate(own);
+    if (at === undefined || at.count === position.count) return false;
+    if (at.count > position.count) delivered += at.count - position.count;
+    else recovered += position.count - at.count;
+    log.warn(
+      { sink: sink.name, from: position.count, to: at.count },
+      'the sink stands elsewhere than expected; the delivery goes on from there',
+    );
+    advance(at);
+    return true;
+  };
+
   const failed = async (batch: DeliveredBatch, error: unknown): Promise<void> => {
     if (error instanceof Unacceptable) {
       if (batch.metrics > 1) cap = Math.max(1, Math.ceil(batch.metrics / 2));
@@ -245,8 +268,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         'the sink failed; its metrics wait and are tried again',
       );
     lastFailure = { message: messageOf(error), at: lastFailure?.at ?? clock.monotonic() };
+    if (await resync()) return;
     if (failures >= FAILURES_BEFORE_HALVING && batch.metrics > 1) cap = Math.max(1, Math.ceil(batch.metrics / 2));
-    if (batch.metrics === 1 && failures >= FAILURES_BEFORE_PROBE && (await probeSuccessor(batch, error))) return;
+    if (batch.metrics === 1 && isProbeDue(failures) && (await probeSuccessor(batch, error))) return;
     if (!stopping) await sleep(backoffDelay(failures, options.backoff));
   };
 
