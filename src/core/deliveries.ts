@@ -86,13 +86,15 @@ export async function openDeliveries(options: DeliveriesOptions): Promise<Delive
   const writes = registerDeliveryMetrics(telemetry, journal, all);
   for (const sink of sinks) {
     const { own, file } = stored.get(sink.name)!;
+    const position = place(sink, own, file, lineage, journal, log);
+    sink.resume?.({ journalId: lineage.id, ...position }, { journalId: lineage.id, ...journal.head() });
     all.push(
       createDelivery({
         sink,
         records,
         journalId: lineage.id,
         locate: lineage.locate,
-        position: place(sink, own, file, lineage, journal, log),
+        position,
         setAside: await openSetAside(join(dataDirectory, 'set-aside', sink.name), options.maxSetAside ?? 10_000),
         clock,
         log,

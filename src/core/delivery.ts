@@ -9,7 +9,7 @@ import type { Clock, Log } from './ports.ts';
 import type { RecentRecords } from './recent-records.ts';
 import { encodeEvent } from './record.ts';
 import type { SetAside, SetAsideEvent } from './set-aside.ts';
-import { type DeliveredBatch, type Sink, Unacceptable } from './sink.ts';
+import { type DeliveredBatch, Rewind, type Sink, Unacceptable } from './sink.ts';
 
 export interface DeliveryOptions {
   readonly sink: Sink;
@@ -241,9 +241,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
    * answer was lost, or the sink may have gone back to a state before this batch.
    * @returns true where the sink stands elsewhere than the delivery thought
    */
-  const resync = async (): Promise<boolean> => {
-    const own = await sink.checkpoint?.().catch(() => undefined);
-    const at = own === undefined ? undefined : options.locate(own);
+  const resync = async (error: unknown): Promise<boolean> => {
+    const rewind = error instanceof Rewind;
+    const own = rewind ? error.checkpoint : await sink.checkpoint?.().catch(() => undefined);
+    const at = (own === undefined ? undefined : options.locate(own)) ?? (rewind ? records.tail() : undefined);
     if (at === undefined || at.count === position.count) return false;
     if (at.count > position.count) delivered += at.count - position.count;
     else recovered += position.count - at.count;
@@ -268,7 +269,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         'the sink failed; its metrics wait and are tried again',
       );
     lastFailure = { message: messageOf(error), at: lastFailure?.at ?? clock.monotonic() };
-    if (await resync()) return;
+    if (await resync(error)) return;
     if (failures >= FAILURES_BEFORE_HALVING && batch.metrics > 1) cap = Math.max(1, Math.ceil(batch.metrics / 2));
     if (batch.metrics === 1 && isProbeDue(failures) && (await probeSuccessor(batch, error))) return;
     if (!stopping) await sleep(backoffDelay(failures, options.backoff));

@@ -18,6 +18,8 @@ export interface RecentRecords {
   /** Up to about `maxMetrics` metrics after `after`, from memory or from disk; empty at the head. */
   readonly read: (after: Position, maxMetrics: number) => Promise<readonly JournalRecord[]>;
   readonly head: () => Position;
+  /** The position before the oldest record that the journal still holds. */
+  readonly tail: () => Position;
   /** Monotonic time at which the record after `sequence` became durable; undefined where memory no longer knows. */
   readonly since: (sequence: number) => number | undefined;
   /** Calls back after every append; returns the way to stop that. */
@@ -89,6 +91,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
       return records;
     },
     head: () => journal.head(),
+    tail: () => journal.tail(),
     since: (sequence) => {
       const oldest = first();
       return oldest === undefined || sequence + 1 < oldest ? undefined : recent[start + (sequence + 1 - oldest)]?.at;

@@ -54,7 +54,7 @@ export async function harness(
 ): Promise<Harness> {
   const clock = virtualClock();
   const directory = await mkdtemp(join(tmpdir(), 'delivery-'));
-  const journal = options.journal ?? (openMemoryJournal({ maxBytes: 1e9 }));
+  const journal = options.journal ?? openMemoryJournal({ maxBytes: 1e9 });
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 1e9);
   const setAside = await openSetAside(directory, 100);
   const delivery = createDelivery({

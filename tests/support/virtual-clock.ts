@@ -46,10 +46,16 @@ export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
 }
 
 /** Turns the hands in steps until the condition holds; files are real, so a step waits a moment for them as well. */
-export async function advanceUntil(clock: VirtualClock, condition: () => boolean, stepMs = 1000, limit = 2000): Promise<void> {
+export async function advanceUntil(
+  clock: VirtualClock,
+  condition: () => boolean,
+  stepMs = 1000,
+  limit = 2000,
+): Promise<void> {
   for (let step = 0; step < limit && !condition(); step += 1) {
     await clock.advance(stepMs);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  if (!condition()) throw new Error(`the condition did not hold after ${limit} steps of ${stepMs} ms: ${condition.toString()}`);
+  if (!condition())
+    throw new Error(`the condition did not hold after ${limit} steps of ${stepMs} ms: ${condition.toString()}`);
 }
