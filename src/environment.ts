@@ -131,7 +131,7 @@ export function environment(variables: Readonly<Record<string, string | undefine
     const value = variables[name];
     if (value === undefined || value.trim() === '') return undefined;
     const { schema, expected } = VARIABLES[name];
-    const result = v.safeParse(schema as v.GenericSchema<unknown, Value<Name>>, value);
+    const result = v.safeParse(schema, value);
     if (result.success) return result.output;
     problems.push(`${name}=${JSON.stringify(value.slice(0, 200))}: expected ${expected}`);
     return undefined;

@@ -1,7 +1,6 @@
 /** A journal in memory, for `durability: "memory"`: the same interface and bounds, and nothing survives the process. */
 import { randomBytes } from 'node:crypto';
 import type { Journal, JournalEntry, JournalRecord, Position, ReadLimit } from '../core/journal.ts';
-import { Refusal } from '../core/refusal.ts';
 import { journalClosed, journalFull, recordTooLarge } from './refusals.ts';
 
 export interface MemoryJournalOptions {
@@ -70,7 +69,7 @@ export function openMemoryJournal(options: MemoryJournalOptions = {}): Journal {
       try {
         return Promise.resolve(accept(entry));
       } catch (error) {
-        return Promise.reject(error as Refusal);
+        return Promise.reject(error);
       }
     },
     read: (after, limit) => Promise.resolve(read(after, limit)),

@@ -18,7 +18,7 @@ t.test('a line is JSON with time, level, fields and message', (t) => {
 t.test('an error is told with its message and cause', (t) => {
   const { lines, log } = capture({ pretty: false });
   log.error({ error: new Error('outer', { cause: new Error('inner') }) }, 'failed');
-  t.match(JSON.parse(lines[0]!).error, { message: /outer.*inner/, stack: /inner/ });
+  t.match((JSON.parse(lines[0]!) as { error: unknown }).error, { message: /outer.*inner/, stack: /inner/ });
   t.end();
 });
 
