@@ -1,0 +1,70 @@
+/** A program under test as a child process: its output in hand, and an end to it whatever the test does. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+
+export interface ChildOptions {
+  readonly cwd?: string;
+  /** The whole environment of the child but `PATH` and `HOME`. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** Standard output and standard error so far, in the order of arrival. */
+  readonly output: () => string;
+  readonly exited: Promise<Exit>;
+  /** Undefined while it runs. */
+  readonly exit: () => Exit | undefined;
+  readonly signal: (signal: NodeJS.Signals) => void;
+  /** Sends the signal and waits for the end; SIGKILL after `graceMs` (default 15,000). */
+  readonly stop: (signal?: NodeJS.Signals, graceMs?: number) => Promise<Exit>;
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export async function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Promise<Child> {
+  const { PATH, HOME } = process.env;
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: { PATH, HOME, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let exit: Exit | undefined;
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => {
+      running.delete(child);
+      exit = { code, signal };
+      resolve(exit);
+    });
+  });
+  await once(child, 'spawn');
+  if (child.pid === undefined) throw new Error(`${command} did not start`);
+  return {
+    pid: child.pid,
+    output: () => Buffer.concat(chunks).toString(),
+    exited,
+    exit: () => exit,
+    signal: (signal) => child.kill(signal),
+    stop: async (signal = 'SIGTERM', graceMs = 15_000) => {
+      child.kill(signal);
+      const late = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      try {
+        return await exited;
+      } finally {
+        clearTimeout(late);
+      }
+    },
+  };
+}

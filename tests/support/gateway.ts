@@ -1,0 +1,91 @@
+/** A gateway as its users run it: a process of its own, on free ports, with a data directory of its own. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { startChild, type Child } from './child.ts';
+import { freePort } from './free-port.ts';
+import { plainNode } from './plain-node.ts';
+import { waitFor } from './wait-for.ts';
+
+export const ROOT = join(import.meta.dirname, '../..');
+
+export interface GatewayOptions {
+  /** An empty folder, or that of a gateway before it. */
+  readonly dataDirectory: string;
+  /** Added to, and winning over, the environment that the tests need. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** More arguments of `mcp-metrics start`, such as `--config`. */
+  readonly args?: readonly string[];
+  /** Instead of the sources of this checkout. */
+  readonly command?: readonly [command: string, ...args: string[]];
+  readonly cwd?: string;
+  /** The key of the service `test`. Default: a new one. */
+  readonly key?: string;
+}
+
+export interface RunningGateway extends Child {
+  /** Where `POST /metrics` listens, without a slash at the end. */
+  readonly url: string;
+  /** The Prometheus page. */
+  readonly scrapeUrl: string;
+  readonly key: string;
+  readonly dataDirectory: string;
+  readonly databasePath: string;
+  /** Sends one body of `POST /metrics` and returns the answer. */
+  readonly post: (body: string | object, headers?: Readonly<Record<string, string>>) => Promise<Response>;
+  /** The Prometheus page now. */
+  readonly scrape: () => Promise<string>;
+  /** Returns once everything that was accepted is in SQLite. */
+  readonly flush: () => Promise<void>;
+}
+
+const FROM_SOURCE = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat() as [string];
+
+/** Starts a gateway and returns once `/readyz` answers 200. */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const [port, scrapePort] = [await freePort(), await freePort()];
+  const key = options.key ?? `mcp_metrics_${randomBytes(32).toString('base64url')}`;
+  const databasePath = join(options.dataDirectory, 'metrics.db');
+  const [command, ...args] = options.command ?? FROM_SOURCE;
+  const child = await startChild(command, [...args, 'start', ...(options.args ?? [])], {
+    cwd: options.cwd ?? ROOT,
+    env: {
+      SQLITE_DB_PATH: databasePath,
+      METRICS_SERVICE_PORT: String(port),
+      OTEL_PROMETHEUS_PORT: String(scrapePort),
+      METRICS_RATE_LIMIT: '1000000000',
+      METRICS_API_KEY_TEST: key,
+      ...options.env,
+    },
+  });
+  const url = `http://127.0.0.1:${port}`;
+  const gateway: RunningGateway = {
+    ...child,
+    url,
+    scrapeUrl: `http://127.0.0.1:${scrapePort}/metrics`,
+    key,
+    dataDirectory: options.dataDirectory,
+    databasePath,
+    post: (body, headers) =>
+      fetch(`${url}/metrics`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-api-key': key, ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    scrape: async () => (await fetch(gateway.scrapeUrl)).text(),
+    flush: async () => {
+      const response = await fetch(`${url}/flush`, { method: 'POST', headers: { 'x-api-key': key } });
+      if (!response.ok) throw new Error(`POST /flush: ${response.status} ${await response.text()}`);
+    },
+  };
+  try {
+    await waitFor('the gateway to be ready', async () => {
+      if (child.exit() !== undefined) return true;
+      return (await fetch(`${url}/readyz`)).ok;
+    });
+    if (child.exit() !== undefined) throw new Error('the gateway ended at once');
+  } catch (error) {
+    await child.stop('SIGKILL');
+    throw new Error(`the gateway did not start. It said:\n${child.output()}`, { cause: error });
+  }
+  return gateway;
+}
