@@ -68,12 +68,6 @@ export interface Journal {
    * head (as it was at the call) can be read: the reader may go on from there.
    */
   readonly read: (after: number, limit: ReadLimit) => Promise<readonly JournalRecord[]>;
-  /**
-   * Makes sure that no position up to `to` is given out again, for checkpoints that are ahead of what the journal still
-   * holds (its end was damaged, or it is an older copy). Call it once per checkpoint of this journal's id, before the
-   * first append; does nothing for a position that the journal knows. What is passed over shows as a jump of `count`.
-   */
-  readonly advance: (to: Position) => void;
   /** Frees what lies up to and with `sequence`, segment by segment. */
   readonly trim: (through: number) => Promise<void>;
   /** Bytes held, and the limit. */

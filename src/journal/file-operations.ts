@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { mkdir, open, readdir, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncDirectory } from './snapshot-file.ts';
+import { syncDirectory } from '../core/files.ts';
 
 export interface JournalFile {
   /** @returns bytes read; 0 at the end */

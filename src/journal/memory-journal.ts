@@ -72,12 +72,6 @@ export function openMemoryJournal(options: MemoryJournalOptions = {}): Journal {
         return Promise.reject(error);
       }
     },
-    advance: (to) => {
-      if (to.sequence <= head.sequence && to.count <= head.count) return;
-      if (records.length > first) throw new Error('advance() belongs before the first append');
-      head = { sequence: Math.max(to.sequence, head.sequence) + 1, count: Math.max(to.count, head.count) };
-      tail = head;
-    },
     read: (after, limit) => Promise.resolve(read(after, limit)),
     trim: (through) => {
       trim(through);

@@ -31,8 +31,6 @@ export interface SegmentWriter {
    * segment's base says that they do not count.
    */
   readonly write: (buffers: readonly Uint8Array[], bytes: number, before: Position, last: Position) => Promise<void>;
-  /** The next write begins a new segment. */
-  readonly roll: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -107,9 +105,6 @@ export function newSegmentWriter(options: SegmentWriterOptions): SegmentWriter {
       mustRoll || segments.at(-1)!.end >= segmentBytes
         ? begin(buffers, bytes, before, last)
         : append(bytes, buffers, before, last),
-    roll: () => {
-      mustRoll = true;
-    },
     close: async () => {
       await file?.close();
     },

@@ -240,13 +240,6 @@ export async function openSegmentedLog(options: SegmentedLogOptions): Promise<Jo
     tail: () => segments[0]?.base ?? head,
     head: () => head,
     append,
-    advance: (to) => {
-      if (to.sequence <= head.sequence && to.count <= head.count) return;
-      if (queuedBytes > 0) throw new Error('advance() belongs before the first append');
-      head = { sequence: Math.max(to.sequence, head.sequence) + 1, count: Math.max(to.count, head.count) };
-      promised = head;
-      writer.roll();
-    },
     read: (after, limit) => readRecords(segments, id, after, head.sequence, limit, files, tellDamage),
     trim: (through) => {
       trims = trims.then(() => trim(through));
