@@ -39,6 +39,8 @@ export interface KeyStore {
    * Expired and revoked keys are not found.
    */
   readonly find: (sha256: string) => KeyRecord | undefined;
+  /** Why a key that is known is not found: for the answer to whoever still sends it. Memory only, as `find`. */
+  readonly inactive?: (sha256: string) => 'revoked' | 'expired' | undefined;
   /** Live keys known. */
   readonly size: () => number;
   readonly list: () => Promise<readonly KeyRecord[]>;

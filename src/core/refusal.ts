@@ -12,6 +12,7 @@ export const REFUSALS = {
   too_large: { status: 413, title: 'Content too large' },
   unsupported_media: { status: 415, title: 'Unsupported media type' },
   invalid: { status: 422, title: 'Invalid metrics' },
+  headers_too_large: { status: 431, title: 'Request header fields too large' },
   rate_limited: { status: 429, title: 'Rate limit exceeded' },
   internal: { status: 500, title: 'Internal error' },
   overloaded: { status: 503, title: 'Overloaded' },

@@ -1,0 +1,208 @@
+/** Stage 3: reads the body, and sorts the metrics that can be taken from those that cannot. */
+import { hash } from 'node:crypto';
+import * as v from 'valibot';
+import { enterPhase } from '../core/brand.ts';
+import { AlreadyAnswered } from '../core/idempotency.ts';
+import type { JsonMetric } from '../core/json-events.ts';
+import type { MetricEvent, RejectedItem, RejectionReason } from '../core/metric.ts';
+import type { Admitted, IdempotencyClaim, Validated } from '../core/phases.ts';
+import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
+import { readEvents, readResource } from '../core/record.ts';
+import { Refusal } from '../core/refusal.ts';
+import { parseTimestamp } from '../core/timestamp.ts';
+import { isBody } from './body-checker.ts';
+import { readIdempotencyKey } from './idempotency-key.ts';
+import { parseJson } from './json-text.ts';
+import { requireJson } from './media-type.ts';
+import { createMetricChecker } from './metric-checker.ts';
+import { createErrorList, describeIssue, type ErrorList } from './metric-errors.ts';
+import { DEFAULT_LIMITS, type MetricLimits, SEMANTIC_VERSION, type TimeWindow } from './metric-limits.ts';
+import { createBodySchema, createMetricSchema } from './metric-schema.ts';
+
+export interface ValidateOptions extends Partial<MetricLimits> {
+  /** Bytes of a body, as sent and again after decompression. Default 10 MiB. */
+  readonly maxBodyBytes?: number;
+  /** How far ahead of arrival a timestamp may lie. Default 300,000: 5 minutes. */
+  readonly maxFutureMs?: number;
+  /** Days before arrival that a timestamp may lie: those for which raw metrics are kept. A function is asked each time. Default 90. */
+  readonly maxAgeDays?: number | (() => number);
+  /** Days before arrival from which on a timestamp is taken with a warning. Default 7. */
+  readonly warnAgeDays?: number;
+  /** Errors told to the client; the rest is counted. Default 100. */
+  readonly maxErrors?: number;
+  /** Characters of `Idempotency-Key`. Default 128. */
+  readonly maxIdempotencyKeyLength?: number;
+}
+
+export interface ValidateProcessor extends Processor<Admitted, Validated> {
+  readonly options: { readonly maxBodyBytes: number; readonly limits: MetricLimits };
+}
+
+const DAY_MS = 86_400_000;
+const NO_ATTRIBUTES = Object.freeze({});
+const NO_REJECTED: readonly RejectedItem[] = Object.freeze([]);
+
+/** Checks the body and each of its metrics; single bad metrics are left out, and the rest goes on. */
+export function validate(options: ValidateOptions = {}): ValidateProcessor {
+  const limits: MetricLimits = { ...DEFAULT_LIMITS, ...definedLimits(options) };
+  const maxBodyBytes = options.maxBodyBytes ?? 10 * 1024 * 1024;
+  const maxFutureMs = options.maxFutureMs ?? 300_000;
+  const { maxAgeDays = 90 } = options;
+  const warnAgeMs = (options.warnAgeDays ?? 7) * DAY_MS;
+  const maxErrors = options.maxErrors ?? 100;
+  const maxIdempotencyKeyLength = options.maxIdempotencyKeyLength ?? 128;
+
+  const checker = createMetricChecker(limits);
+  const window: TimeWindow = { earliest: 0, latest: 0 };
+  const metricSchema = createMetricSchema(limits, window);
+  const bodySchema = createBodySchema(limits);
+  let context: ProcessorContext | undefined;
+
+  /** The metrics that cannot be taken. Items past a full error list are sorted out by the plain check alone. */
+  const sortOut = (metrics: readonly unknown[], receivedAt: number, errors: ErrorList): readonly RejectedItem[] => {
+    window.earliest = receivedAt - (typeof maxAgeDays === 'function' ? maxAgeDays() : maxAgeDays) * DAY_MS;
+    window.latest = receivedAt + maxFutureMs;
+    checker.reset();
+    let rejected: RejectedItem[] | undefined;
+    for (let index = 0; index < metrics.length; index += 1) {
+      const reason = checker.check(metrics[index], window);
+      if (reason === undefined) continue;
+      rejected ??= [];
+      rejected.push({ index, reason });
+      if (errors.full()) errors.omit();
+      else describe(metrics[index], index, reason, errors);
+    }
+    return rejected ?? NO_REJECTED;
+  };
+
+  const describe = (metric: unknown, index: number, reason: RejectionReason, errors: ErrorList): void => {
+    const { issues } = v.safeParse(metricSchema, metric);
+    for (const issue of issues ?? []) errors.add(describeIssue(issue, `metrics[${index}]`));
+    // The two checks have one verdict; should they ever differ, the metric is still not taken without a word.
+    if (issues === undefined) errors.add(`metrics[${index}]: refused for its ${reason}`);
+  };
+
+  const check = ({ submission, client }: Admitted, bytes: Uint8Array, claim: IdempotencyClaim | undefined) => {
+    const { receivedAt, tally } = submission;
+    const parsed = parseJson(bytes);
+    const metrics = (parsed as { metrics?: unknown } | null)?.metrics;
+    if (Array.isArray(metrics)) tally.received(metrics.length);
+    const errors = createErrorList(maxErrors);
+    if (!isBody(parsed, limits)) {
+      for (const issue of v.safeParse(bodySchema, parsed).issues ?? []) errors.add(describeIssue(issue, ''));
+      const detail = errors.errors[0] ?? 'body: must be { service, metrics }';
+      throw invalid(detail, Array.isArray(metrics) ? metrics.length : 0, errors, []);
+    }
+    const body = parsed;
+    const rejected = sortOut(body.metrics, receivedAt, errors);
+    for (const [reason, count] of countReasons(rejected)) tally.rejected(reason, count);
+    const warnings: string[] = [];
+    if (typeof body.version === 'string' && !SEMANTIC_VERSION.test(body.version)) {
+      warnings.push('version: not a semantic version such as 1.4.2');
+    }
+    const warnBefore = receivedAt - warnAgeMs;
+    if (checker.earliest() < warnBefore) warnings.push(...oldMetrics(body.metrics, rejected, warnBefore));
+    const accepted = body.metrics.length - rejected.length;
+    if (accepted === 0) {
+      throw invalid(
+        `None of the ${rejected.length} metrics can be taken: ${errors.errors[0] ?? ''}`,
+        rejected.length,
+        errors,
+        warnings,
+      );
+    }
+    let events: readonly MetricEvent[] | undefined;
+    return enterPhase<Validated>({
+      submission,
+      client,
+      resource: readResource(body, NO_ATTRIBUTES),
+      get events() {
+        events ??= readEvents(
+          body,
+          rejected.map((item) => item.index),
+          receivedAt,
+        );
+        return events;
+      },
+      points: [],
+      accepted,
+      rejected,
+      errors: errors.errors,
+      errorsOmitted: errors.omitted(),
+      warnings,
+      source: { format: 'json', bytes, ...(claim === undefined ? undefined : { idempotency: claim }) },
+    });
+  };
+
+  return {
+    name: 'validate',
+    [builtIn]: 'validate',
+    options: { maxBodyBytes, limits },
+    start: (given) => {
+      context = given;
+    },
+    process: async (admitted) => {
+      if (context === undefined) throw new Error('validate: process() was called before start()');
+      const { idempotency } = context;
+      const { headers, body } = admitted.submission;
+      requireJson(headers);
+      const key = readIdempotencyKey(headers, maxIdempotencyKeyLength);
+      const bytes = await body.read(maxBodyBytes);
+      if (key === undefined) return check(admitted, bytes, undefined);
+
+      const claim: IdempotencyClaim = { key, bodyHash: hash('sha256', bytes) };
+      const { keyId } = admitted.client;
+      const answered = idempotency.claim(keyId, claim);
+      if (answered !== undefined) throw new AlreadyAnswered(answered);
+      try {
+        return check(admitted, bytes, claim);
+      } catch (error) {
+        idempotency.release(keyId, claim);
+        throw error;
+      }
+    },
+  };
+}
+
+function definedLimits(options: ValidateOptions): Partial<MetricLimits> {
+  const given: Partial<Record<keyof MetricLimits, number>> = {};
+  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof MetricLimits)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!(Number.isFinite(value) && value > 0))
+      throw new RangeError(`validate: ${name} must be a number above 0; got ${value}`);
+    given[name] = value;
+  }
+  return given;
+}
+
+function countReasons(rejected: readonly RejectedItem[]): ReadonlyMap<RejectionReason, number> {
+  const counts = new Map<RejectionReason, number>();
+  for (const { reason } of rejected) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return counts;
+}
+
+/** One warning for all old metrics: the first of them by its path, the others by their number. */
+function oldMetrics(metrics: readonly unknown[], rejected: readonly RejectedItem[], before: number): readonly string[] {
+  const left = new Set(rejected.map((item) => item.index));
+  const old = metrics.flatMap((metric, index) => {
+    const { timestamp } = left.has(index) ? {} : (metric as JsonMetric);
+    return typeof timestamp === 'string' && parseTimestamp(timestamp) < before ? [index] : [];
+  });
+  if (old.length === 0) return [];
+  const others = old.length === 1 ? '' : `; so are ${old.length - 1} more`;
+  return [`metrics[${old[0]}].timestamp: older than ${new Date(before).toISOString()}${others}`];
+}
+
+function invalid(detail: string, rejected: number, errors: ErrorList, warnings: readonly string[]): Refusal {
+  const omitted = errors.omitted();
+  return new Refusal('invalid', detail, {
+    extensions: {
+      accepted: 0,
+      rejected,
+      errors: errors.errors,
+      ...(omitted === 0 ? undefined : { errors_omitted: omitted }),
+      warnings,
+    },
+  });
+}
