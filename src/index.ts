@@ -28,3 +28,13 @@ export type {
 } from './core/sink.ts';
 export type { TotalsOptions } from './core/totals.ts';
 export type { Checkpoint } from './core/journal.ts';
+export { auth } from './processors/auth.ts';
+export type { AuthOptions } from './processors/auth.ts';
+export { rateLimit } from './processors/rate-limit.ts';
+export type { RateLimitOptions } from './processors/rate-limit.ts';
+export { validate } from './processors/validate.ts';
+export type { ValidateOptions } from './processors/validate.ts';
+export { enrich } from './processors/enrich.ts';
+export type { EnrichOptions } from './processors/enrich.ts';
+export { buffer } from './processors/buffer.ts';
+export type { BufferOptions } from './processors/buffer.ts';

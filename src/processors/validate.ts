@@ -10,14 +10,14 @@ import { builtIn, type Processor, type ProcessorContext } from '../core/processo
 import { readEvents, readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
-import { isBody } from './body-checker.ts';
-import { readIdempotencyKey } from './idempotency-key.ts';
-import { parseJson } from './json-text.ts';
-import { requireJson } from './media-type.ts';
-import { createMetricChecker } from './metric-checker.ts';
-import { createErrorList, describeIssue, type ErrorList } from './metric-errors.ts';
-import { DEFAULT_LIMITS, type MetricLimits, SEMANTIC_VERSION, type TimeWindow } from './metric-limits.ts';
-import { createBodySchema, createMetricSchema } from './metric-schema.ts';
+import { isBody } from './validate/body-checker.ts';
+import { readIdempotencyKey } from './validate/idempotency-key.ts';
+import { parseJson } from './validate/json-text.ts';
+import { requireJson } from './validate/media-type.ts';
+import { createMetricChecker } from './validate/metric-checker.ts';
+import { createErrorList, describeIssue, type ErrorList } from './validate/metric-errors.ts';
+import { DEFAULT_LIMITS, type MetricLimits, SEMANTIC_VERSION, type TimeWindow } from './validate/metric-limits.ts';
+import { createBodySchema, createMetricSchema } from './validate/metric-schema.ts';
 
 export interface ValidateOptions extends Partial<MetricLimits> {
   /** Bytes of a body, as sent and again after decompression. Default 10 MiB. */

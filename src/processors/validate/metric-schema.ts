@@ -3,8 +3,8 @@
  * and the OpenAPI document is made from it.
  */
 import * as v from 'valibot';
-import { METRIC_TYPES } from '../core/metric.ts';
-import { parseTimestamp } from '../core/timestamp.ts';
+import { METRIC_TYPES } from '../../core/metric.ts';
+import { parseTimestamp } from '../../core/timestamp.ts';
 import {
   DIMENSION_KEY,
   fitsJson,

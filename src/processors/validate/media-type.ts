@@ -1,6 +1,6 @@
 /** Whether a body claims to be JSON. */
-import type { RequestHeaders } from '../core/phases.ts';
-import { Refusal } from '../core/refusal.ts';
+import type { RequestHeaders } from '../../core/phases.ts';
+import { Refusal } from '../../core/refusal.ts';
 
 const JSON_TYPE = /^application\/(?:[a-z0-9.!#$&^_-]+\+)?json$/;
 const UTF8 = /^"?(?:utf-?8|us-ascii)"?$/;

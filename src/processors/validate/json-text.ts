@@ -1,6 +1,6 @@
 /** A body's bytes as a JSON value, or a refusal that says where the text stops being JSON. */
 import { isAscii, isUtf8 } from 'node:buffer';
-import { Refusal } from '../core/refusal.ts';
+import { Refusal } from '../../core/refusal.ts';
 
 /** Below it no nesting can do harm; the parser takes about 300 bytes for each level that is open. */
 const DEPTH_CHECK_FROM_BYTES = 65_536;

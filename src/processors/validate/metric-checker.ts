@@ -2,8 +2,8 @@
  * The plain check of one metric, run for every one: a tenth of what the valibot schema costs, with the same verdict
  * (property tests in tests/processors hold the two together). It only says why not; the schema writes the errors.
  */
-import { METRIC_TYPES, type RejectionReason } from '../core/metric.ts';
-import { parseTimestamp } from '../core/timestamp.ts';
+import { METRIC_TYPES, type RejectionReason } from '../../core/metric.ts';
+import { parseTimestamp } from '../../core/timestamp.ts';
 import {
   DIMENSION_KEY,
   fitsJson,

@@ -1,5 +1,5 @@
 /** The plain check of the body around the metrics, with the verdict of the schema in metric-schema.ts. */
-import type { JsonBody } from '../core/json-events.ts';
+import type { JsonBody } from '../../core/json-events.ts';
 import { INSTANCE_ID, isRecord, type MetricLimits, SERVICE } from './metric-limits.ts';
 
 export function isBody(body: unknown, limits: MetricLimits): body is JsonBody {

@@ -1,6 +1,6 @@
 /** Errors as clients read them: `metrics[3].dimensions.a-b: …`, bounded in number and length, fit for a terminal. */
 import type { GenericIssue } from 'valibot';
-import type { RejectionReason } from '../core/metric.ts';
+import type { RejectionReason } from '../../core/metric.ts';
 
 const MAX_PART_LENGTH = 64;
 const MAX_MESSAGE_LENGTH = 300;

@@ -1,6 +1,6 @@
 /** The header `Idempotency-Key`: a client's own name for a batch, so that its retry counts once. */
-import type { RequestHeaders } from '../core/phases.ts';
-import { Refusal } from '../core/refusal.ts';
+import type { RequestHeaders } from '../../core/phases.ts';
+import { Refusal } from '../../core/refusal.ts';
 
 /**
  * Reads the key; the quotes of a structured-field string (draft-ietf-httpapi-idempotency-key-header-07, section 2.1)

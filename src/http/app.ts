@@ -1,0 +1,66 @@
+/** The HTTP surface as one Hono app: every route, and problems for all that has none. */
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type Context, Hono } from 'hono';
+import { Refusal } from '../core/refusal.ts';
+import { SECURITY_HEADERS } from './answer.ts';
+import type { AppEnv } from './app-env.ts';
+import type { HttpDependencies } from './dependencies.ts';
+import { flushRoute } from './flush.ts';
+import { healthRoutes } from './health.ts';
+import { createIngest, type IngestOptions } from './ingest.ts';
+import { problemOf, refusalOf } from './problem.ts';
+import { rateLimitRoute } from './rate-limit.ts';
+import { newRequestId } from './request-id.ts';
+
+export type App = Hono<AppEnv>;
+
+export function createApp(dependencies: HttpDependencies, options: IngestOptions = {}): App {
+  const { log } = dependencies;
+  const ingest = createIngest(dependencies, options);
+  const app = new Hono<AppEnv>();
+
+  // First, and with no middleware before it: this route is the product, the others are its instruments.
+  app.post('/metrics', (c) => {
+    const { incoming, outgoing } = c.env;
+    if (incoming === undefined || outgoing === undefined) throw new Error('POST /metrics needs a socket');
+    ingest(incoming, outgoing);
+    return RESPONSE_ALREADY_SENT;
+  });
+
+  app.use(async (c, next) => {
+    for (const [name, value] of SECURITY_HEADERS) c.header(name, value);
+    await next();
+  });
+  app.route('/', healthRoutes(dependencies));
+  app.route('/', flushRoute(dependencies));
+  app.route('/', rateLimitRoute(dependencies));
+
+  app.notFound((c) => {
+    const allowed = [
+      ...new Set(
+        app.routes.filter((route) => route.path === c.req.path && route.method !== 'ALL').map((route) => route.method),
+      ),
+    ];
+    if (allowed.length === 0) {
+      return problem(c, new Refusal('not_found', `Nothing is served at ${c.req.path}; GET / lists what is.`));
+    }
+    return problem(
+      c,
+      new Refusal('method_not_allowed', `${c.req.path} takes ${allowed.join(' or ')}, not ${c.req.method}.`, {
+        headers: { Allow: allowed.join(', ') },
+      }),
+    );
+  });
+  app.onError((error, c) => {
+    const requestId = newRequestId();
+    if (!(error instanceof Refusal))
+      log.error({ err: error, requestId, path: c.req.path }, 'a request failed unexpectedly');
+    return problem(c, refusalOf(error), requestId);
+  });
+  return app;
+}
+
+function problem(c: Context, refusal: Refusal, requestId = newRequestId()): Response {
+  const { status, headers, body } = problemOf(refusal, requestId);
+  return c.newResponse(body, status as 400, { ...Object.fromEntries(SECURITY_HEADERS), ...headers });
+}

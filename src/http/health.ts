@@ -1,0 +1,34 @@
+/** What a person, a load balancer and an orchestrator ask first: what is this, does it live, may I send? */
+import { Hono } from 'hono';
+import type { AppEnv } from './app-env.ts';
+import type { HttpDependencies } from './dependencies.ts';
+
+/** Name → path, as `GET /` tells them. */
+const ENDPOINTS = {
+  metrics: '/metrics',
+  flush: '/flush',
+  'rate-limit': '/rate-limit',
+  health: '/health',
+  livez: '/livez',
+  readyz: '/readyz',
+} as const;
+
+export function healthRoutes({ name, version, readiness }: HttpDependencies): Hono<AppEnv> {
+  return new Hono<AppEnv>()
+    .get('/', (c) => c.json({ service: name, version, status: 'running', endpoints: ENDPOINTS }))
+    .get('/health', (c) => {
+      const { ready, problems } = readiness();
+      // Deployed probes read 200 and `status`: a gateway that still answers is healthy to them, if degraded.
+      return c.json({
+        status: ready ? 'healthy' : 'degraded',
+        service: 'metrics-collection',
+        version,
+        ...(ready ? undefined : { problems }),
+      });
+    })
+    .get('/livez', (c) => c.json({ status: 'live' }))
+    .get('/readyz', (c) => {
+      const { ready, problems } = readiness();
+      return ready ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', problems }, 503);
+    });
+}

@@ -1,0 +1,18 @@
+/** `GET /rate-limit`: where the caller's key stands, without taking a token. */
+import { Hono } from 'hono';
+import type { AppEnv } from './app-env.ts';
+import { ANY_SCOPE, requireScope } from './caller.ts';
+import type { HttpDependencies } from './dependencies.ts';
+
+export function rateLimitRoute(dependencies: HttpDependencies): Hono<AppEnv> {
+  return new Hono<AppEnv>().get('/rate-limit', (c) => {
+    const client = requireScope(c, dependencies, ANY_SCOPE);
+    const { limit, tokens, fullMs } = dependencies.rateLimitState(client);
+    return c.json({
+      service: client.service,
+      rate_limit: limit,
+      available_tokens: Math.floor(tokens + 1e-6),
+      reset_time_seconds: Math.ceil(fullMs / 1000),
+    });
+  });
+}

@@ -1,0 +1,123 @@
+/** The listener: Node's HTTP or HTTPS server around the app, with its limits, and an orderly end. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { Refusal } from '../core/refusal.ts';
+import type { App } from './app.ts';
+import { problemOf } from './problem.ts';
+import { newRequestId } from './request-id.ts';
+
+export interface ListenOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default 8890; 0 takes a free one. */
+  readonly port?: number;
+  /** Serve HTTPS with this certificate chain and key, both PEM. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer; readonly passphrase?: string };
+  /** From the connection's first byte to the end of the headers. Default 10,000. */
+  readonly headersTimeoutMs?: number;
+  /** From the first byte to the end of the body, however it drips. Default 120,000. */
+  readonly requestTimeoutMs?: number;
+  /** How long an idle connection is kept for its next request. Default 75,000: longer than usual proxies keep theirs. */
+  readonly keepAliveTimeoutMs?: number;
+  /** Bytes of all request headers. Default 16 KiB. */
+  readonly maxHeaderBytes?: number;
+  /** Connections at once; further ones are closed at once. Default 10,000. */
+  readonly maxConnections?: number;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: 'http' | 'https';
+  /** Stops accepting, lets requests under way get their answer, then closes. After `graceMs` it cuts what is left. */
+  readonly close: (graceMs?: number) => Promise<void>;
+}
+
+export async function listen(app: App, options: ListenOptions = {}): Promise<Listener> {
+  const { host = '127.0.0.1', port = 8890, tls } = options;
+  const settings = {
+    headersTimeout: options.headersTimeoutMs ?? 10_000,
+    requestTimeout: options.requestTimeoutMs ?? 120_000,
+    keepAliveTimeout: options.keepAliveTimeoutMs ?? 75_000,
+    maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
+    connectionsCheckingInterval: 1000,
+    noDelay: true,
+  };
+  const server: Server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tls });
+  server.maxConnections = options.maxConnections ?? 10_000;
+  server.maxHeadersCount = 100;
+
+  const toApp = getRequestListener(app.fetch, { autoCleanupIncoming: false, hostname: 'localhost' });
+  /** The latest answer of each connection. */
+  const answers = new WeakMap<Socket, ServerResponse>();
+  let closing = false;
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    if (closing) outgoing.setHeader('Connection', 'close');
+    answers.set(incoming.socket, outgoing);
+    toApp(incoming, outgoing).catch(() => outgoing.destroy());
+  };
+  server.on('request', handle);
+  // Nobody is told to go on before the key was checked; other expectations may be ignored (RFC 9110, section 10.1.1).
+  server.on('checkContinue', handle);
+  server.on('checkExpectation', handle);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    answerBroken(error, socket, answers.get(socket));
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const address = server.address() as AddressInfo;
+  return {
+    host: address.address,
+    port: address.port,
+    protocol: tls === undefined ? 'http' : 'https',
+    close: async (graceMs = 10_000) => {
+      closing = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
+
+/** What the parser could not read never reaches the app; it is answered here, unless an answer is under way. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Socket, answer: ServerResponse | undefined): void {
+  const underWay = answer !== undefined && answer.headersSent && !answer.writableFinished;
+  if (error.code === 'ECONNRESET' || !socket.writable || underWay) {
+    socket.destroy();
+    return;
+  }
+  const { status, headers, body } = problemOf(refusalOfParser(error.code), newRequestId());
+  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' });
+  socket.end(
+    `HTTP/1.1 ${status} ${statusText(status)}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`,
+  );
+}
+
+const statusText = (status: number): string =>
+  status === 408 ? 'Request Timeout' : status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
+
+function refusalOfParser(code: string | undefined): Refusal {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Refusal('timeout', 'The request was not complete in time.');
+    case 'HPE_HEADER_OVERFLOW':
+      return new Refusal('headers_too_large', 'The request headers are too large.');
+    case 'HPE_INVALID_EOF_STATE':
+      return new Refusal('malformed', 'The connection ended before the request was complete.');
+    default:
+      return new Refusal(
+        'malformed',
+        `This is not HTTP/1.1 as RFC 9112 has it${code === undefined ? '' : ` (${code})`}.`,
+      );
+  }
+}
