@@ -1,6 +1,5 @@
 /** Errors as clients read them: `metrics[3].dimensions.a-b: …`, bounded in number and length, fit for a terminal. */
 import type { GenericIssue } from 'valibot';
-import type { RejectionReason } from '../../core/metric.ts';
 
 const MAX_PART_LENGTH = 64;
 const MAX_MESSAGE_LENGTH = 300;
@@ -41,21 +40,6 @@ export function describeIssue(issue: GenericIssue, prefix: string): string {
   }
   return `${path === '' ? 'body' : path}: ${cut(issue.message, MAX_MESSAGE_LENGTH)}`;
 }
-
-const REASONS: Readonly<Record<string, RejectionReason>> = {
-  type: 'type',
-  timestamp: 'timestamp',
-  value: 'value',
-  duration_ms: 'duration',
-  dimensions: 'dimensions',
-  metadata: 'metadata',
-};
-
-/** Where a metric's issue lies, as a reason. */
-export const reasonOf = (issue: GenericIssue): RejectionReason => {
-  const key = (issue.path?.[0] as { key?: unknown } | undefined)?.key;
-  return (typeof key === 'string' && Object.hasOwn(REASONS, key) ? REASONS[key] : undefined) ?? 'shape';
-};
 
 /** A member's name from outside, for a message: control characters escaped, bounded, nothing that looks like a key. */
 export function readable(name: string): string {
