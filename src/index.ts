@@ -38,3 +38,5 @@ export { enrich } from './processors/enrich.ts';
 export type { EnrichOptions } from './processors/enrich.ts';
 export { buffer } from './processors/buffer.ts';
 export type { BufferOptions } from './processors/buffer.ts';
+export { sqlite } from './sinks/sqlite/sqlite.ts';
+export type { SqliteOptions } from './sinks/sqlite/sqlite.ts';

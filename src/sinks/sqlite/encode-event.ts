@@ -205,12 +205,12 @@ const isPlainInteger = (value: number): boolean =>
   Number.isInteger(value) && Math.abs(value) < 2 ** 47 && !Object.is(value, -0);
 
 const describe = (names: readonly string[]): string => {
-  const shape: Record<string, string | number> = Object.create(null);
+  const shape = new Map<string, string | number>();
   for (let at = 0; at < names.length; at += 2) {
     const source = names[at + 1]!;
-    shape[names[at]!] = /^\d/.test(source) ? Number(source) : source;
+    shape.set(names[at]!, /^\d/.test(source) ? Number(source) : source);
   }
-  return JSON.stringify(shape);
+  return JSON.stringify(Object.fromEntries(shape));
 };
 
 /** Whether all names can stand in a shape; else the event keeps its objects whole. */

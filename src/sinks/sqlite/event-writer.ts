@@ -59,6 +59,8 @@ interface StateRow {
   readonly dictionary_generation: number;
 }
 
+const EMPTY_STATE: StateRow = { journal_id: null, sequence: 0, count: 0, dictionary_generation: 0 };
+
 export function openEventWriter(db: Database.Database, caps: WriterCaps): EventWriter {
   const insert = db.prepare(
     `INSERT INTO events (type, timestamp, attribute_set_id, resource_id, client_id, shape_id, received_after, value,
@@ -239,10 +241,8 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     add,
     flush,
     checkpoint: () => {
-      const state = readState.get();
-      return state?.journal_id == null
-        ? undefined
-        : { journalId: state.journal_id, sequence: state.sequence, count: state.count };
+      const { journal_id: journalId, sequence, count } = readState.get() ?? EMPTY_STATE;
+      return journalId === null ? undefined : { journalId, sequence, count };
     },
     exclusively: (work) => {
       try {

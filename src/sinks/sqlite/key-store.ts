@@ -60,9 +60,11 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
   }
   function schedule(): void {
     timer = clock.after(options.usageFlushIntervalMs ?? 10_000, () => {
-      void flushUsage().then(() => {
-        if (!closed) schedule();
-      });
+      flushUsage()
+        .finally(() => {
+          if (!closed) schedule();
+        })
+        .catch(() => undefined);
     });
   }
   schedule();

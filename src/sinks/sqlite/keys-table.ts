@@ -132,7 +132,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
       end.run(at, 'operator', id);
       return get(id);
     },
-    rotate: db.transaction((id, next, oldExpiresAt) => {
+    rotate: db.transaction((...[id, next, oldExpiresAt]: Parameters<KeysTable['rotate']>) => {
       const old = get(id);
       if (old === undefined) return [];
       const { lastUsedAt: _unused, revokedAt: _revoked, ...kept } = old.record;
@@ -142,8 +142,8 @@ export function openKeysTable(db: Database.Database): KeysTable {
       });
       expire.run(oldExpiresAt, id, oldExpiresAt);
       return [get(next.id), get(id)].filter((key) => key !== undefined);
-    }).immediate as KeysTable['rotate'],
-    syncEnvironment: db.transaction((keys, at) => {
+    }).immediate,
+    syncEnvironment: db.transaction((...[keys, at]: Parameters<KeysTable['syncEnvironment']>) => {
       const changed: StoredKey[] = [];
       const revoked: string[] = [];
       const repeated: string[] = [];
@@ -185,7 +185,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
         if (now !== undefined) changed.push(now);
       }
       return { changed, revoked, repeated };
-    }).immediate as KeysTable['syncEnvironment'],
+    }).immediate,
     addUse: db.transaction((uses: Parameters<KeysTable['addUse']>[0]) => {
       for (const [id, count, at] of uses) use.run(count, at, id);
     }).immediate,
