@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { startChild, type Child } from './child.ts';
 import { freePort } from './free-port.ts';
 import { plainNode } from './plain-node.ts';
+import { ROOT } from './root.ts';
 import { waitFor } from './wait-for.ts';
-
-export const ROOT = join(import.meta.dirname, '../..');
 
 export interface GatewayOptions {
   /** An empty folder, or that of a gateway before it. */

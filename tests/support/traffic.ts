@@ -15,15 +15,18 @@ export const RECORDED = {
 } as const;
 
 interface RecordedBody {
-  readonly metrics: { timestamp: string }[];
+  readonly metrics: { type: string; timestamp: string; duration_ms: number | null }[];
 }
 
-/** The bodies in their order, with every timestamp shifted by the same span so that the last one is `endsAt`. */
-export function recordedTraffic(endsAt: number = Date.now()): string[] {
-  const bodies = readFileSync(FIXTURE, 'utf8')
+const recordedBodies = (): RecordedBody[] =>
+  readFileSync(FIXTURE, 'utf8')
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as RecordedBody);
+
+/** The bodies in their order, with every timestamp shifted by the same span so that the last one is `endsAt`. */
+export function recordedTraffic(endsAt: number = Date.now()): string[] {
+  const bodies = recordedBodies();
   // The emitter writes UTC without an offset, in microseconds.
   const millisecondsOf = (timestamp: string): number => Date.parse(`${timestamp.slice(0, 23)}Z`);
   const last = Math.max(...bodies.flatMap(({ metrics }) => metrics.map(({ timestamp }) => millisecondsOf(timestamp))));
@@ -34,6 +37,21 @@ export function recordedTraffic(endsAt: number = Date.now()): string[] {
     }
     return JSON.stringify(body);
   });
+}
+
+/** Exact quantiles of the recorded durations in seconds, and the default bucket boundaries to hold estimates against. */
+export function recordedDurations(type: string): {
+  readonly boundaries: readonly number[];
+  readonly quantile: (q: number) => number;
+} {
+  const sorted = recordedBodies()
+    .flatMap(({ metrics }) => metrics)
+    .flatMap((metric) => (metric.type === type && metric.duration_ms !== null ? [metric.duration_ms / 1000] : []))
+    .toSorted((a, b) => a - b);
+  return {
+    boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+    quantile: (q) => sorted[Math.ceil(q * sorted.length) - 1] ?? Number.NaN,
+  };
 }
 
 export interface Answer {

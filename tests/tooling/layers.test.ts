@@ -4,9 +4,9 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { plainNode } from '../support/plain-node.ts';
+import { ROOT } from '../support/root.ts';
 
-const root = join(import.meta.dirname, '../..');
-const depcruise = join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
+const depcruise = join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
 
 /** Module, what it imports, and the rules that it breaks. */
 const MODULES: readonly [module: string, source: string, breaks: readonly string[]][] = [
@@ -55,7 +55,7 @@ t.test('every rule fires where it should, and only there', async (t) => {
     writeFileSync(join(folder, module), `${source}\n`);
   }
   for (const name of ['node_modules', 'package.json', '.dependency-cruiser.mjs']) {
-    symlinkSync(join(root, name), join(folder, name));
+    symlinkSync(join(ROOT, name), join(folder, name));
   }
   const output = await new Promise<string>((resolve) => {
     const args = [depcruise, '--config', '.dependency-cruiser.mjs', '--output-type', 'json', 'src'];

@@ -4,11 +4,11 @@ import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { plainNode } from '../support/plain-node.ts';
+import { ROOT } from '../support/root.ts';
 
-const root = join(import.meta.dirname, '../..');
-const oxlint = join(root, 'node_modules/oxlint/bin/oxlint');
+const oxlint = join(ROOT, 'node_modules/oxlint/bin/oxlint');
 /** Beside the sources, so that types and packages are found as from there. */
-const folder = join(root, '.cache', `lint-${process.pid}`);
+const folder = join(ROOT, '.cache', `lint-${process.pid}`);
 
 const lint = (source: string): Promise<{ failed: boolean; output: string }> => {
   writeFileSync(join(folder, 'sample.ts'), source);
@@ -22,7 +22,7 @@ const lint = (source: string): Promise<{ failed: boolean; output: string }> => {
 
 t.before(() => {
   mkdirSync(folder, { recursive: true });
-  copyFileSync(join(root, '.oxlintrc.json'), join(folder, '.oxlintrc.json'));
+  copyFileSync(join(ROOT, '.oxlintrc.json'), join(folder, '.oxlintrc.json'));
   writeFileSync(join(folder, 'tsconfig.json'), '{ "extends": "../../tsconfig.json", "include": ["*.ts"] }');
 });
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));

@@ -4,10 +4,10 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { plainNode } from '../support/plain-node.ts';
+import { ROOT } from '../support/root.ts';
 
-const root = join(import.meta.dirname, '../..');
-const tsc = join(root, 'node_modules/typescript/bin/tsc');
-const folder = join(root, '.cache', `proofs-${process.pid}`);
+const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+const folder = join(ROOT, '.cache', `proofs-${process.pid}`);
 
 /** Type errors of a file, by line. Whatever else the compiler says is an error of this test. */
 async function compile(file: string): Promise<ReadonlyMap<number, string>> {
