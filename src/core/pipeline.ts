@@ -19,11 +19,22 @@ export interface PipelineDefinition {
   readonly sinks: readonly [AnySink, ...AnySink[]];
   /** What shapes the counters and histograms that `prometheus()` and `otlp()` show. */
   readonly totals?: TotalsOptions;
+  readonly deliveries?: DeliveryLimits;
   readonly server?: ServerOptions;
+  /** Keys that come from the environment: service and secret. A key that is no longer among them stops working. */
+  readonly environmentKeys?: readonly { readonly service: string; readonly secret: string }[];
   /** Where keys live. Default `./data/metrics.db`; its folder is the data directory. */
   readonly databasePath?: string;
   /** Where the journal, snapshots and the lock lie. Default: the folder of `databasePath`. */
   readonly dataDirectory?: string;
+}
+
+/** Limits of what lies between the journal and the sinks. */
+export interface DeliveryLimits {
+  /** Journal records kept in memory for sinks that keep up, bytes; sinks further behind read from disk. Default 64 MiB. */
+  readonly memoryBytes?: number;
+  /** Events that were set aside, kept per sink at most; the oldest go first, counted. Default 10,000. */
+  readonly maxSetAside?: number;
 }
 
 /** The HTTP listener of `POST /metrics`. */
@@ -58,6 +69,7 @@ export function definePipeline(definition: PipelineDefinition): Pipeline {
   checkFields('the pipeline', definition, FIELDS);
   checkFields('server', definition.server, SERVER_FIELDS);
   checkFields('totals', definition.totals, TOTALS_FIELDS);
+  checkFields('deliveries', definition.deliveries, DELIVERY_FIELDS);
   checkChain(definition.processors);
   checkSinks(definition.sinks);
   return { ...definition, kind: 'pipeline' };
@@ -69,7 +81,9 @@ const FIELDS: FieldsOf<PipelineDefinition> = {
   processors: true,
   sinks: true,
   totals: true,
+  deliveries: true,
   server: true,
+  environmentKeys: true,
   databasePath: true,
   dataDirectory: true,
 };
@@ -81,6 +95,8 @@ const SERVER_FIELDS: FieldsOf<ServerOptions> = {
   maxInFlightRequests: true,
   maxInFlightBytes: true,
 };
+
+const DELIVERY_FIELDS: FieldsOf<DeliveryLimits> = { memoryBytes: true, maxSetAside: true };
 
 const TOTALS_FIELDS: FieldsOf<TotalsOptions> = {
   histogramBoundaries: true,

@@ -5,7 +5,7 @@ import type { MetricType } from './metric.ts';
 /** Everything that shapes the series, whichever reader shows them. */
 export interface TotalsOptions {
   /** Upper bucket bounds of the duration histograms, in seconds, ascending. */
-  readonly histogramBoundaries?: readonly number[];
+  readonly histogramBoundaries?: readonly number[] | undefined;
   /** Series held at most, over all instruments (default 50,000); at the limit the least recently received goes. */
   readonly maxSeries?: number;
   /** Distinct values per label at most (default 150); what comes later counts as `_other`. */

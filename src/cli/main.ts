@@ -1,0 +1,57 @@
+/** `mcp-metrics`: the command line. Each command is a thin layer over what the gateway itself uses. */
+import { Command, CommanderError } from 'commander';
+import { createLog, LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
+import { version } from '../version.ts';
+import { ConfigError, findConfig, loadConfig } from '../config.ts';
+import { EXIT } from './exit-codes.ts';
+import { keysCommand } from './keys.ts';
+
+const program = new Command('mcp-metrics')
+  .description('The metrics gateway for MCP services: HTTP in; SQLite, Prometheus and OTLP out.')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError();
+
+program
+  .command('start')
+  .description('Run the gateway until SIGTERM or SIGINT.')
+  .option('-c, --config <file>', 'the pipeline; default: pipeline.config.ts here, else the one that ships with the package')
+  .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+  .action(async ({ config, logLevel }: { config?: string; logLevel: LogLevel }) => {
+    const { runGateway } = await import('../main.ts');
+    const onTerminal = process.stdout.isTTY;
+    await runGateway({
+      config,
+      log: createLog({ level: logLevel }),
+      print: onTerminal ? (text) => process.stdout.write(`${text}\n`) : undefined,
+    });
+  });
+
+program
+  .command('validate')
+  .description('Check the configuration and the environment without starting; exits 78 where it finds a fault.')
+  .option('-c, --config <file>', 'the pipeline; default as for start')
+  .action(async ({ config }: { config?: string }) => {
+    const path = findConfig(config);
+    const pipeline = await loadConfig(path);
+    const names = [...pipeline.processors, ...pipeline.sinks.filter((sink) => sink.enabled !== false)].map(({ name }) => name);
+    process.stdout.write(`${path} is valid: ${names.join(' → ')}\n`);
+  });
+
+program.addCommand(keysCommand());
+
+try {
+  await program.parseAsync();
+  // Timers and workers of a stopped gateway must not keep the process.
+  process.exit(process.exitCode ?? EXIT.ok);
+} catch (error) {
+  process.exit(report(error));
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  process.stderr.write(`mcp-metrics: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (error instanceof ConfigError) return EXIT.config;
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EADDRINUSE' || code === 'EACCES' ? EXIT.unavailable : EXIT.failed;
+}

@@ -1,0 +1,200 @@
+/**
+ * Puts a pipeline together and runs it: keys, journal, deliveries, chain, listeners. Started from the sinks upward,
+ * stopped from the listener downward. The one place that knows all the parts.
+ */
+import { randomUUID } from 'node:crypto';
+import { dirname, join, resolve } from 'node:path';
+import { createAccounting } from './core/accounting.ts';
+import { type Deliveries, openDeliveries } from './core/deliveries.ts';
+import { makeDirectory } from './core/files.ts';
+import type { Journal } from './core/journal.ts';
+import type { KeyStore } from './core/key-store.ts';
+import type { Pipeline } from './core/pipeline.ts';
+import type { Log, Telemetry } from './core/ports.ts';
+import { builtIn, type Processor, type ProcessorContext } from './core/processor.ts';
+import { createRunner } from './core/runner.ts';
+import type { AnySink, Sink, TotalsReader } from './core/sink.ts';
+import { createApp } from './http/app.ts';
+import type { Readiness } from './http/dependencies.ts';
+import { listen } from './http/server.ts';
+import { lockDirectory } from './journal/directory-lock.ts';
+import { openIdempotencyIndex } from './journal/idempotency-index.ts';
+import { openMemoryJournal } from './journal/memory-journal.ts';
+import { openSegmentedLog } from './journal/segmented-log.ts';
+import type { AuthProcessor } from './processors/auth.ts';
+import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
+import type { RateLimitProcessor } from './processors/rate-limit.ts';
+import { openKeyStore } from './sinks/sqlite/keys.ts';
+import { registerProcessMetrics } from './telemetry/process-metrics.ts';
+import { systemClock } from './telemetry/system-clock.ts';
+import { createTelemetry } from './telemetry/telemetry.ts';
+
+/** A running gateway. */
+export interface Gateway {
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: 'http' | 'https';
+  readonly dataDirectory: string;
+  readonly databasePath: string;
+  readonly keys: KeyStore;
+  /** Answers what is in flight, delivers what it can, closes. Resolves within the shutdown timeout. */
+  readonly stop: () => Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly log: Log;
+  readonly version: string;
+}
+
+const STOP_TIMEOUT_MS = 10_000;
+const FLUSH_TIMEOUT_MS = 10_000;
+
+/**
+ * Starts everything and resolves once metrics are taken.
+ * @throws whatever keeps a part from starting: a port in use, a data directory that another gateway holds
+ */
+export async function startGateway(pipeline: Pipeline, { log, version }: GatewayOptions): Promise<Gateway> {
+  const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
+  const dataDirectory = resolve(pipeline.dataDirectory ?? dirname(databasePath));
+  const undo: (() => Promise<unknown>)[] = [];
+  try {
+    return await start();
+  } catch (error) {
+    for (const step of undo.toReversed()) await step().catch(() => {});
+    throw error;
+  }
+
+  async function start(): Promise<Gateway> {
+    await makeDirectory(dataDirectory);
+    const lock = await lockDirectory(dataDirectory);
+    undo.push(() => lock.release());
+
+    const clock = systemClock;
+    const telemetry = createTelemetry();
+    registerProcessMetrics(telemetry, { version });
+    const accounting = createAccounting(telemetry);
+
+    const keys = await openKeyStore({ path: databasePath, log, clock });
+    undo.push(() => keys.close());
+    await keys.syncEnvironment(pipeline.environmentKeys ?? []);
+
+    const buffer = pipeline.processors.at(-1) as BufferProcessor;
+    const journal = await openJournal(buffer.options, dataDirectory, log, telemetry);
+    undo.push(() => journal.close());
+    const idempotency = await openIdempotencyIndex({
+      directory: resolve(dataDirectory, 'snapshots'),
+      journal,
+      clock,
+      log,
+      telemetry,
+      ...buffer.options.idempotency,
+    });
+    undo.push(() => idempotency.stop());
+
+    const deliveries = await openDeliveries({
+      sinks: sinksOf(pipeline),
+      journal,
+      dataDirectory,
+      clock,
+      log,
+      telemetry,
+      newId: randomUUID,
+      ...pipeline.deliveries,
+      holders: [{ name: 'idempotency', trimmable: idempotency.trimmable, relieve: idempotency.snapshot }],
+    });
+    undo.push(() => deliveries.stop(AbortSignal.abort()));
+    deliveries.start();
+
+    const chain = pipeline.processors as unknown as readonly Processor<unknown, unknown>[];
+    const context: Omit<ProcessorContext, 'log'> = {
+      clock,
+      telemetry,
+      keys,
+      idempotency,
+      append: deliveries.records.append,
+      builtInOnly: chain.every((stage) => stage[builtIn] !== undefined),
+    };
+    for (const stage of chain) {
+      await stage.start?.({ ...context, log: log.child({ stage: stage.name }) });
+      undo.push(async () => stage.stop?.());
+    }
+
+    let stopping = false;
+    const [authStage, rateLimitStage] = pipeline.processors as unknown as readonly [AuthProcessor, RateLimitProcessor];
+    const app = createApp(
+      {
+        name: 'metrics-collection',
+        version,
+        log,
+        clock,
+        run: createRunner(pipeline.processors, { log, idempotency }),
+        openTally: accounting.open,
+        authenticate: authStage.authenticate,
+        rateLimitState: rateLimitStage.state,
+        readiness: () => readiness(stopping, journal, deliveries),
+        flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),
+      },
+      pipeline.server,
+    );
+    const listener = await listen(app, pipeline.server);
+
+    const stop = async (): Promise<void> => {
+      const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
+      const deadline = AbortSignal.timeout(Math.max(100, timeoutMs - 500));
+      stopping = true;
+      await listener.close(timeoutMs / 2);
+      await deliveries.stop(deadline);
+      for (const stage of chain.toReversed()) await stage.stop?.();
+      await idempotency.stop();
+      await journal.close();
+      await keys.close();
+      await lock.release();
+    };
+    let stopped: Promise<void> | undefined;
+    return {
+      host: listener.host,
+      port: listener.port,
+      protocol: listener.protocol,
+      dataDirectory,
+      databasePath,
+      keys,
+      stop: () => (stopped ??= stop()),
+    };
+  }
+}
+
+function openJournal(options: BufferOptions, dataDirectory: string, log: Log, telemetry: Telemetry): Promise<Journal> {
+  const { durability = 'disk', directory, maxJournalBytes, segmentBytes } = options;
+  const maxBytes = maxJournalBytes === undefined ? undefined : { maxBytes: maxJournalBytes };
+  if (durability === 'memory') return Promise.resolve(openMemoryJournal(maxBytes));
+  return openSegmentedLog({
+    directory: resolve(directory ?? join(dataDirectory, 'journal')),
+    clock: systemClock,
+    log,
+    telemetry,
+    ...maxBytes,
+    ...(segmentBytes === undefined ? undefined : { segmentBytes }),
+  });
+}
+
+/** The sinks as deliveries see them: all readers of the totals stand behind one. */
+function sinksOf(pipeline: Pipeline): readonly Sink[] {
+  const enabled = pipeline.sinks.filter((sink) => sink.enabled !== false);
+  const isReader = (sink: AnySink): sink is TotalsReader => 'kind' in sink && sink.kind === 'totals-reader';
+  const readers = enabled.filter(isReader);
+  const [first] = readers;
+  const sinks = enabled.filter((sink): sink is Sink => !isReader(sink));
+  return first === undefined ? sinks : [...sinks, first.openTotals(readers, pipeline.totals ?? {})];
+}
+
+function readiness(stopping: boolean, journal: Journal, deliveries: Deliveries): Readiness {
+  const problems: string[] = [];
+  if (stopping) problems.push('gateway: it is shutting down');
+  const trouble = journal.trouble();
+  if (trouble !== undefined) problems.push(`journal: ${trouble}`);
+  for (const { sink } of deliveries.all) {
+    const health = sink.health?.();
+    if (health?.healthy === false) problems.push(`${sink.name}: ${health.detail ?? 'not healthy'}`);
+  }
+  return { ready: problems.length === 0, problems };
+}
