@@ -39,11 +39,15 @@ export async function loadConfig(path: string): Promise<Pipeline> {
     if (error instanceof PipelineError || error instanceof RangeError || error instanceof TypeError) {
       throw new ConfigError(`${path}: ${error.message}`, { cause: error });
     }
-    throw new ConfigError(`${path}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new ConfigError(`${path}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   const pipeline = loaded.default as Partial<Pipeline> | undefined;
   if (pipeline?.kind !== 'pipeline') {
-    throw new ConfigError(`${path}: expected "export default definePipeline({ … })"; got ${pipeline === undefined ? 'no default export' : typeof pipeline}`);
+    throw new ConfigError(
+      `${path}: expected "export default definePipeline({ … })"; got ${pipeline === undefined ? 'no default export' : typeof pipeline}`,
+    );
   }
   return pipeline as Pipeline;
 }

@@ -63,8 +63,16 @@ async function firstKeys(gateway: Gateway, log: Log, print: RunOptions['print'])
     );
     return;
   }
-  const ingest = await gateway.keys.create({ service: 'first-service', description: 'made at the first start', scopes: ['ingest'] });
-  const admin = await gateway.keys.create({ service: 'admin', description: 'made at the first start', scopes: ['admin', 'read'] });
+  const ingest = await gateway.keys.create({
+    service: 'first-service',
+    description: 'made at the first start',
+    scopes: ['ingest'],
+  });
+  const admin = await gateway.keys.create({
+    service: 'admin',
+    description: 'made at the first start',
+    scopes: ['admin', 'read'],
+  });
   print(`
 No API key was known, so two were made. They are shown this once; only their hashes are stored.
 

@@ -29,14 +29,18 @@ export function keysCommand(): Command {
     .command('create')
     .description('Make a key. It is shown once; only its SHA-256 is stored.')
     .requiredOption('--service <name>', 'whose key it is')
-    .addOption(new Option('--scope <scope...>', 'what it may do').choices(['ingest', 'read', 'admin']).default(['ingest']))
+    .addOption(
+      new Option('--scope <scope...>', 'what it may do').choices(['ingest', 'read', 'admin']).default(['ingest']),
+    )
     .option('--description <text>', 'what it is for', '')
     .addOption(config())
     .action(async (options: { service: string; scope: Scope[]; description: string; config?: string }) => {
       const { record, secret } = await withKeys(options.config, (store) =>
         store.create({ service: options.service, scopes: options.scope, description: options.description }),
       );
-      process.stderr.write(`key ${record.id} of ${record.service}, scopes ${record.scopes.join(', ')}; shown this once:\n`);
+      process.stderr.write(
+        `key ${record.id} of ${record.service}, scopes ${record.scopes.join(', ')}; shown this once:\n`,
+      );
       process.stdout.write(`${secret}\n`);
     });
 
@@ -47,7 +51,9 @@ export function keysCommand(): Command {
     .action(async (options: { config?: string }) => {
       for (const key of await withKeys(options.config, (store) => store.list())) {
         const state = key.revokedAt === undefined ? 'active' : 'revoked';
-        process.stdout.write(`${key.id}  ${key.service}  ${key.scopes.join(',')}  ${key.origin}  ${state}  ${key.usageCount} uses\n`);
+        process.stdout.write(
+          `${key.id}  ${key.service}  ${key.scopes.join(',')}  ${key.origin}  ${state}  ${key.usageCount} uses\n`,
+        );
       }
     });
   return keys;

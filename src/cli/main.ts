@@ -15,7 +15,10 @@ const program = new Command('mcp-metrics')
 program
   .command('start')
   .description('Run the gateway until SIGTERM or SIGINT.')
-  .option('-c, --config <file>', 'the pipeline; default: pipeline.config.ts here, else the one that ships with the package')
+  .option(
+    '-c, --config <file>',
+    'the pipeline; default: pipeline.config.ts here, else the one that ships with the package',
+  )
   .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
   .action(async ({ config, logLevel }: { config?: string; logLevel: LogLevel }) => {
     const { runGateway } = await import('../main.ts');
@@ -34,7 +37,9 @@ program
   .action(async ({ config }: { config?: string }) => {
     const path = findConfig(config);
     const pipeline = await loadConfig(path);
-    const names = [...pipeline.processors, ...pipeline.sinks.filter((sink) => sink.enabled !== false)].map(({ name }) => name);
+    const names = [...pipeline.processors, ...pipeline.sinks.filter((sink) => sink.enabled !== false)].map(
+      ({ name }) => name,
+    );
     process.stdout.write(`${path} is valid: ${names.join(' → ')}\n`);
   });
 

@@ -19,6 +19,9 @@ export interface GatewayOptions {
   readonly cwd?: string;
   /** The key of the service `test`. Default: a new one. */
   readonly key?: string;
+  /** Default: free ones. A gateway that is started again keeps its ports this way. */
+  readonly port?: number;
+  readonly scrapePort?: number;
 }
 
 export interface RunningGateway extends Child {
@@ -39,9 +42,9 @@ export interface RunningGateway extends Child {
 
 const FROM_SOURCE = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat() as [string];
 
-/** Starts a gateway and returns once `/readyz` answers 200. */
-export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const [port, scrapePort] = [await freePort(), await freePort()];
+/** Starts a gateway and returns at once; it may not be ready, or never be. */
+export async function spawnGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const [port, scrapePort] = [options.port ?? (await freePort()), options.scrapePort ?? (await freePort())];
   const key = options.key ?? `mcp_metrics_${randomBytes(32).toString('base64url')}`;
   const databasePath = join(options.dataDirectory, 'metrics.db');
   const [command, ...args] = options.command ?? FROM_SOURCE;
@@ -51,7 +54,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       SQLITE_DB_PATH: databasePath,
       METRICS_SERVICE_PORT: String(port),
       OTEL_PROMETHEUS_PORT: String(scrapePort),
-      METRICS_RATE_LIMIT: '1000000000',
+      METRICS_RATE_LIMIT: '10000000',
       METRICS_API_KEY_TEST: key,
       ...options.env,
     },
@@ -76,15 +79,30 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (!response.ok) throw new Error(`POST /flush: ${response.status} ${await response.text()}`);
     },
   };
+  return gateway;
+}
+
+/** Waits for `/readyz` to answer 200; what the gateway said is in the error where it never does. */
+export async function untilReady(gateway: RunningGateway, deadlineMs = 20_000): Promise<void> {
   try {
-    await waitFor('the gateway to be ready', async () => {
-      if (child.exit() !== undefined) return true;
-      return (await fetch(`${url}/readyz`)).ok;
-    });
-    if (child.exit() !== undefined) throw new Error('the gateway ended at once');
+    await waitFor(
+      'the gateway to be ready',
+      async () => {
+        if (gateway.exit() !== undefined) return true;
+        return (await fetch(`${gateway.url}/readyz`)).ok;
+      },
+      { deadlineMs },
+    );
+    if (gateway.exit() !== undefined) throw new Error('the gateway ended at once');
   } catch (error) {
-    await child.stop('SIGKILL');
-    throw new Error(`the gateway did not start. It said:\n${child.output()}`, { cause: error });
+    await gateway.stop('SIGKILL');
+    throw new Error(`the gateway did not start. It said:\n${gateway.output()}`, { cause: error });
   }
+}
+
+/** Starts a gateway and returns once `/readyz` answers 200. */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const gateway = await spawnGateway(options);
+  await untilReady(gateway);
   return gateway;
 }
