@@ -95,6 +95,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let stopping = false;
   let ended: Promise<void> = Promise.resolve();
   let wake: (() => void) | undefined;
+  /** The delivery sleeps until a batch is due, or, with nothing queued, until there is a first metric. */
+  let waitsForBatch = false;
   let waitsForFirst = false;
   let writing: AbortController | undefined;
   const flushes: { through: number; resolve: () => void }[] = [];
@@ -139,14 +141,16 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   const untilDue = async (): Promise<void> => {
     for (let ms = dueIn(); ms > 0 && !stopping; ms = dueIn()) {
+      waitsForBatch = true;
       waitsForFirst = ms === Number.POSITIVE_INFINITY;
       await sleep(ms);
+      waitsForBatch = false;
       waitsForFirst = false;
     }
   };
 
   const stopListening = records.onAppend(() => {
-    if (wake !== undefined && failures === 0 && (waitsForFirst || queued() >= maxMetrics)) wake();
+    if (waitsForBatch && (waitsForFirst || queued() >= maxMetrics)) wake?.();
   });
 
   /** One write with a time limit; never a second one before the first has ended. */
@@ -252,6 +256,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       { sink: sink.name, from: position.count, to: at.count },
       'the sink stands elsewhere than expected; the delivery goes on from there',
     );
+    failures = 0;
+    lastFailure = undefined;
     advance(at);
     return true;
   };

@@ -7,7 +7,7 @@ import type { Journal, JournalEntry, Position } from '../../src/core/journal.ts'
 import type { Log } from '../../src/core/ports.ts';
 import { encodeEvent } from '../../src/core/record.ts';
 import { createRecentRecords, type RecentRecords } from '../../src/core/recent-records.ts';
-import { openSetAside, type SetAside } from '../../src/core/set-aside.ts';
+import { openSetAside, type SetAside, type SetAsideEvent } from '../../src/core/set-aside.ts';
 import type { DeliveredBatch, Sink } from '../../src/core/sink.ts';
 import { openMemoryJournal } from '../../src/journal/memory-journal.ts';
 import { type VirtualClock, virtualClock } from '../support/virtual-clock.ts';
@@ -39,6 +39,18 @@ export function entryOf(...values: number[]): JournalEntry {
 
 export const valuesOf = (batch: DeliveredBatch): number[] => batch.events.map(({ value }) => value);
 
+/** Set-aside events in memory: nothing waits for a disk, so a virtual clock alone moves everything. */
+export function memorySetAside(): SetAside {
+  const events = new Map<string, SetAsideEvent>();
+  return {
+    put: async (event) => void events.set(event.id, event),
+    remove: async (id) => void events.delete(id),
+    list: async () => [...events.values()],
+    size: () => events.size,
+    discarded: () => 0,
+  };
+}
+
 export interface Harness {
   readonly clock: VirtualClock;
   readonly journal: Journal;
@@ -50,13 +62,13 @@ export interface Harness {
 
 export async function harness(
   sink: Sink,
-  options: { position?: Position; memoryBytes?: number; journal?: Journal } = {},
+  options: { position?: Position; memoryBytes?: number; journal?: Journal; setAside?: SetAside } = {},
 ): Promise<Harness> {
   const clock = virtualClock();
   const directory = await mkdtemp(join(tmpdir(), 'delivery-'));
   const journal = options.journal ?? openMemoryJournal({ maxBytes: 1e9 });
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 1e9);
-  const setAside = await openSetAside(directory, 100);
+  const setAside = options.setAside ?? (await openSetAside(directory, 100));
   const delivery = createDelivery({
     sink,
     records,
