@@ -176,9 +176,9 @@ function readKeys(
     const service = name.slice(KEY_PREFIX.length).toLowerCase().replaceAll('_', '-');
     if (!/^[a-z0-9-]{1,100}$/.test(service)) {
       problems.push(`${name}: expected a service name of letters, digits and _ after ${KEY_PREFIX}`);
-    } else if (!/^[\x21-\x7e]+$/.test(secret) || secret.length > 512) {
+    } else if (!/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(secret) || secret.length > 512) {
       problems.push(
-        `${name}=(${secret.length} characters, not shown): expected 1 to 512 printable ASCII characters without spaces`,
+        `${name}=(${secret.length} characters, not shown): expected 1 to 512 printable ASCII characters, no space at either end`,
       );
     } else if (owners.has(secret)) {
       problems.push(`${name}: expected a key of its own; ${owners.get(secret)} has the same`);

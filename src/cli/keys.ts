@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import type { KeyStore, Scope } from '../core/key-store.ts';
 import { findConfig, loadConfig } from '../config.ts';
-import { openKeyStore } from '../sinks/sqlite/keys.ts';
+import { openKeyStore } from '../sinks/sqlite/key-store.ts';
 import { createLog } from '../telemetry/log.ts';
 import { systemClock } from '../telemetry/system-clock.ts';
 
