@@ -32,7 +32,7 @@ export default definePipeline({
   ],
 
   sinks: [
-    sqlite({ path: env.databasePath, flushIntervalMs: env.flushIntervalMs, retentionDays: env.retentionDays }),
+    sqlite({ path: env.databasePath, flushIntervalMs: env.flushIntervalMs }),
     prometheus(env.prometheus),
     otlp({ endpoint: env.otlpEndpoint }),
     // A sink of your own is one line here; see "Add a sink" in README.md.

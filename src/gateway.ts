@@ -24,6 +24,7 @@ import { openSegmentedLog } from './journal/segmented-log.ts';
 import type { AuthProcessor } from './processors/auth.ts';
 import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
 import type { RateLimitProcessor } from './processors/rate-limit.ts';
+import type { PrometheusSettings } from './sinks/otel/reader-settings.ts';
 import { openKeyStore } from './sinks/sqlite/key-store.ts';
 import { registerProcessMetrics } from './telemetry/process-metrics.ts';
 import { systemClock } from './telemetry/system-clock.ts';
@@ -36,6 +37,8 @@ export interface Gateway {
   readonly protocol: 'http' | 'https';
   readonly dataDirectory: string;
   readonly databasePath: string;
+  /** Where Prometheus scrapes, unless `prometheus()` is off. */
+  readonly scrapeUrl: string | undefined;
   readonly keys: KeyStore;
   /** Answers what is in flight, delivers what it can, closes. Resolves within the shutdown timeout. */
   readonly stop: () => Promise<void>;
@@ -157,6 +160,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       protocol: listener.protocol,
       dataDirectory,
       databasePath,
+      scrapeUrl: scrapeUrlOf(pipeline),
       keys,
       stop: () => (stopped ??= stop()),
     };
@@ -185,6 +189,21 @@ function sinksOf(pipeline: Pipeline): readonly Sink[] {
   const [first] = readers;
   const sinks = enabled.filter((sink): sink is Sink => !isReader(sink));
   return first === undefined ? sinks : [...sinks, first.openTotals(readers, pipeline.totals ?? {})];
+}
+
+function scrapeUrlOf(pipeline: Pipeline): string | undefined {
+  for (const { enabled, settings } of pipeline.sinks as readonly Partial<TotalsReader>[]) {
+    const { kind, host, port, tls } = (settings ?? {}) as Partial<PrometheusSettings>;
+    if (kind === 'prometheus' && enabled !== false)
+      return `${tls === undefined ? 'http' : 'https'}://${hostInUrl(host ?? '127.0.0.1')}:${port}/metrics`;
+  }
+  return undefined;
+}
+
+/** How a person on this machine reaches a listener: the wildcard addresses are no addresses. */
+export function hostInUrl(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function readiness(stopping: boolean, journal: Journal, deliveries: Deliveries): Readiness {

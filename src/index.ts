@@ -42,3 +42,7 @@ export { prometheus } from './sinks/otel/prometheus.ts';
 export type { PrometheusOptions } from './sinks/otel/prometheus.ts';
 export { otlp } from './sinks/otel/otlp.ts';
 export type { OtlpOptions } from './sinks/otel/otlp.ts';
+export { sqlite } from './sinks/sqlite/sqlite.ts';
+export type { SqliteOptions } from './sinks/sqlite/sqlite.ts';
+export { environment, EnvironmentError } from './environment.ts';
+export type { Environment } from './environment.ts';

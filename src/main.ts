@@ -1,7 +1,7 @@
 /** A gateway from its config file to the signal that ends it. */
 import { findConfig, loadConfig } from './config.ts';
 import type { Log } from './core/ports.ts';
-import { type Gateway, startGateway } from './gateway.ts';
+import { type Gateway, hostInUrl, startGateway } from './gateway.ts';
 import { version } from './version.ts';
 
 export interface RunOptions {
@@ -49,10 +49,7 @@ function nextSignal(): Promise<string> {
   });
 }
 
-function urlOf({ protocol, host, port }: Gateway): string {
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-  return `${protocol}://${name}:${port}`;
-}
+const urlOf = ({ protocol, host, port }: Gateway): string => `${protocol}://${hostInUrl(host)}:${port}`;
 
 /** Nobody can send anything yet: on a terminal make the first keys and show them once, elsewhere say how. */
 async function firstKeys(gateway: Gateway, log: Log, print: RunOptions['print']): Promise<void> {

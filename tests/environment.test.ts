@@ -14,7 +14,11 @@ t.test('an empty environment gives the documented defaults', (t) => {
     serviceName: 'mcp-metrics-service',
     prometheus: { enabled: true, host: '127.0.0.1', port: 9465 },
   });
-  t.same(environment({ METRICS_SERVICE_PORT: '', OTEL_PROMETHEUS_ENABLED: ' ' }), environment({}), 'empty counts as unset');
+  t.same(
+    environment({ METRICS_SERVICE_PORT: '', OTEL_PROMETHEUS_ENABLED: ' ' }),
+    environment({}),
+    'empty counts as unset',
+  );
   t.end();
 });
 
@@ -25,14 +29,23 @@ t.test('values are read in the units that they are written in', (t) => {
     HISTOGRAM_BUCKET_BOUNDARIES: '0.1, 1,10',
     OTEL_PROMETHEUS_ENABLED: 'False',
   });
-  t.match(read, { flushIntervalMs: 500, maxBodyBytes: 2 * 1024 ** 2, histogramBoundaries: [0.1, 1, 10], prometheus: { enabled: false } });
+  t.match(read, {
+    flushIntervalMs: 500,
+    maxBodyBytes: 2 * 1024 ** 2,
+    histogramBoundaries: [0.1, 1, 10],
+    prometheus: { enabled: false },
+  });
   t.equal(environment({ MAX_REQUEST_SIZE: '4096' }).maxBodyBytes, 4096);
   t.equal(environment({ MAX_REQUEST_SIZE: '1.5 KiB' }).maxBodyBytes, 1536);
   t.end();
 });
 
 t.test('every METRICS_API_KEY_ variable is the key of the service it names', (t) => {
-  const { apiKeys } = environment({ METRICS_API_KEY_CURRENTTIME_SERVER: 'first', METRICS_API_KEY_AUTH: 'second', METRICS_API_KEY_OFF: '' });
+  const { apiKeys } = environment({
+    METRICS_API_KEY_CURRENTTIME_SERVER: 'first',
+    METRICS_API_KEY_AUTH: 'second',
+    METRICS_API_KEY_OFF: '',
+  });
   t.same(apiKeys, [
     { service: 'currenttime-server', secret: 'first' },
     { service: 'auth', secret: 'second' },
@@ -42,7 +55,11 @@ t.test('every METRICS_API_KEY_ variable is the key of the service it names', (t)
 
 t.test('the standard OTLP variables win over the alias', (t) => {
   t.equal(environment({ OTEL_OTLP_ENDPOINT: 'http://alias:4318' }).otlpEndpoint, 'http://alias:4318');
-  t.equal(environment({ OTEL_OTLP_ENDPOINT: 'http://alias:4318', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://std:4318' }).otlpEndpoint, undefined);
+  t.equal(
+    environment({ OTEL_OTLP_ENDPOINT: 'http://alias:4318', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://std:4318' })
+      .otlpEndpoint,
+    undefined,
+  );
   t.end();
 });
 
@@ -74,7 +91,10 @@ t.test('what does not parse is told with name, value and what was expected, all 
 t.test('a key that cannot be one is told without being shown', (t) => {
   const secret = 'sécret-Ω';
   t.throws(() => environment({ METRICS_API_KEY_A: secret }), /METRICS_API_KEY_A=\(8 characters, not shown\)/);
-  t.throws(() => environment({ METRICS_API_KEY_A: 'same', METRICS_API_KEY_B: 'same' }), /METRICS_API_KEY_B: expected a key of its own; METRICS_API_KEY_A has the same/);
+  t.throws(
+    () => environment({ METRICS_API_KEY_A: 'same', METRICS_API_KEY_B: 'same' }),
+    /METRICS_API_KEY_B: expected a key of its own; METRICS_API_KEY_A has the same/,
+  );
   try {
     environment({ METRICS_API_KEY_A: secret });
   } catch (error) {

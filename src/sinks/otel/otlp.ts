@@ -12,7 +12,7 @@ export interface OtlpOptions {
    * Address of the collector, `http://collector:4318`; `/v1/metrics` is added unless it ends so. Default:
    * `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` (as it is) or `OTEL_EXPORTER_OTLP_ENDPOINT`. Without any, nothing is pushed.
    */
-  readonly endpoint?: string;
+  readonly endpoint?: string | undefined;
   /** Request headers, such as a vendor's key. Default and addition: `OTEL_EXPORTER_OTLP_[METRICS_]HEADERS`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Between exports. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 60,000. */

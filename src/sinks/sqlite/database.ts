@@ -1,0 +1,39 @@
+/** Opens the gateway's database file with the settings that every connection of ours needs. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { migrate } from './migrate.ts';
+
+/** How long a statement waits for another process's lock before it is an outage. */
+const BUSY_TIMEOUT_MS = 1000;
+
+/** Opens for writing: makes the file and its folder where they are missing, and applies the migrations. */
+export function openForWriting(path: string): { db: Database.Database; migrations: string[] } {
+  mkdirSync(dirname(path), { recursive: true });
+  const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    // Must come before the first page is written, and is without effect afterwards.
+    db.pragma('auto_vacuum = INCREMENTAL');
+    db.pragma('journal_mode = WAL');
+    // FULL: once a checkpoint is committed its journal segment may go, so the commit must survive a power loss.
+    db.pragma('synchronous = FULL');
+    db.pragma('cache_size = -65536');
+    // Deleted user hashes and texts are overwritten where their page is written anyway.
+    db.pragma('secure_delete = FAST');
+    db.pragma('wal_autocheckpoint = 4000');
+    db.pragma('journal_size_limit = 67108864');
+    db.pragma('temp_store = MEMORY');
+    return { db, migrations: migrate(db) };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Opens for reading only; the file must be there and migrated. */
+export function openForReading(path: string): Database.Database {
+  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+  db.pragma('cache_size = -16384');
+  db.pragma('temp_store = MEMORY');
+  return db;
+}

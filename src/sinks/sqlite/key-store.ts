@@ -1,0 +1,144 @@
+/** The key store: keys in memory by SHA-256, kept in the gateway's SQLite file, current within a second. */
+import { hash, randomBytes } from 'node:crypto';
+import type { KeyRecord, KeyStore } from '../../core/key-store.ts';
+import type { Clock, Log, Timer } from '../../core/ports.ts';
+import type { StoredKey } from './keys-table.ts';
+import { openStore } from './store.ts';
+
+export interface KeyStoreOptions {
+  /** The database file; shared with the sqlite sink where it names the same. */
+  readonly path: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** How often counted uses are written. Default 10,000 ms. */
+  readonly usageFlushIntervalMs?: number;
+}
+
+const sha256 = (secret: string): string => hash('sha256', secret, 'hex');
+/** 256 random bits, 43 characters. */
+const newSecret = (): string => `mcp_metrics_${randomBytes(32).toString('base64url')}`;
+const newId = (): string => `key_${randomBytes(8).toString('hex')}`;
+
+export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOptions): Promise<KeyStore> {
+  const store = await openStore(path, { log });
+  const { keys } = store;
+  const bySha = new Map<string, KeyRecord>();
+  const usage = new Map<string, { count: number; at: number }>();
+  let timer: Timer | undefined;
+  let closed = false;
+
+  const isLive = ({ expiresAt, revokedAt }: KeyRecord): boolean =>
+    revokedAt === undefined && (expiresAt === undefined || expiresAt > clock.now());
+  const learn = (changed: readonly StoredKey[], all: boolean): void => {
+    if (all) bySha.clear();
+    for (const { sha256: digest, record } of changed) {
+      if (isLive(record)) bySha.set(digest, record);
+      else bySha.delete(digest);
+    }
+  };
+  keys.onChange(learn);
+  learn(await keys.list(), true);
+
+  async function flushUsage(): Promise<void> {
+    if (usage.size === 0) return;
+    const uses = [...usage].map(([id, { count, at }]) => [id, count, at] as const);
+    usage.clear();
+    try {
+      await keys.addUse(uses);
+    } catch (error) {
+      for (const [id, count, at] of uses) addUse(id, count, at);
+      log.warn({ error: String(error) }, 'counts of key uses could not be written; trying again later');
+    }
+  }
+  function addUse(id: string, count: number, at: number): void {
+    const use = usage.get(id);
+    if (use === undefined) usage.set(id, { count, at });
+    else {
+      use.count += count;
+      if (at > use.at) use.at = at;
+    }
+  }
+  function schedule(): void {
+    timer = clock.after(options.usageFlushIntervalMs ?? 10_000, () => {
+      flushUsage()
+        .finally(() => {
+          if (!closed) schedule();
+        })
+        .catch(() => undefined);
+    });
+  }
+  schedule();
+
+  const withUse = (record: KeyRecord): KeyRecord => {
+    const use = usage.get(record.id);
+    return use === undefined
+      ? record
+      : {
+          ...record,
+          usageCount: record.usageCount + use.count,
+          lastUsedAt: Math.max(record.lastUsedAt ?? 0, use.at),
+        };
+  };
+
+  return {
+    find: (digest) => {
+      const record = bySha.get(digest);
+      return record !== undefined && isLive(record) ? record : undefined;
+    },
+    size: () => {
+      let live = 0;
+      for (const record of bySha.values()) if (isLive(record)) live += 1;
+      return live;
+    },
+    list: async () => (await keys.list()).map(({ record }) => withUse(record)),
+    create: async (key) => {
+      const secret = newSecret();
+      const record: KeyRecord = {
+        id: newId(),
+        service: key.service,
+        description: key.description ?? '',
+        scopes: key.scopes,
+        limits: key.limits ?? {},
+        origin: 'created',
+        createdAt: clock.now(),
+        ...(key.expiresAt === undefined ? undefined : { expiresAt: key.expiresAt }),
+        usageCount: 0,
+      };
+      await keys.insert({ sha256: sha256(secret), record });
+      return { record, secret };
+    },
+    update: async (id, change) => (await keys.update(id, change))?.record,
+    rotate: async (id, overlapMs) => {
+      const secret = newSecret();
+      const now = clock.now();
+      const next = { id: newId(), createdAt: now, sha256: sha256(secret) };
+      const changed = await keys.rotate(id, next, now + overlapMs);
+      const made = changed.find(({ record }) => record.id === next.id);
+      return made === undefined ? undefined : { record: made.record, secret };
+    },
+    revoke: async (id) => (await keys.revoke(id, clock.now()))?.record,
+    syncEnvironment: async (wanted) => {
+      const { revoked, repeated } = await keys.syncEnvironment(
+        wanted.map(({ service, secret }) => ({ id: newId(), service, sha256: sha256(secret) })),
+        clock.now(),
+      );
+      for (const service of revoked) {
+        log.warn(
+          { service },
+          'the environment names a key that was revoked; it stays so: give the service a new value',
+        );
+      }
+      for (const service of repeated) {
+        log.warn({ service }, "two environment variables hold the same key; it counts as the first one's service");
+      }
+    },
+    recordUse: (id, at) => addUse(id, 1, at),
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      timer?.cancel();
+      await flushUsage();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/** Brings a database to the newest schema: the migrations in drizzle/, forward only, all in one transaction. */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type Database from 'better-sqlite3';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+
+/** The same place from src/sinks/sqlite and from dist/sinks/sqlite. */
+export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+
+/** The database cannot be used as it is; the message says why and what to do. Retrying does not help. */
+export class UnusableDatabase extends Error {
+  override readonly name = 'UnusableDatabase';
+}
+
+/**
+ * Applies what is missing. Two processes may do so at a time: the second waits, and finds nothing left to do.
+ * @returns names of the migrations applied
+ * @throws UnusableDatabase for a database of a newer version, or one of another program
+ */
+export function migrate(db: Database.Database, folder: string = MIGRATIONS_FOLDER): string[] {
+  const migrations = readMigrationFiles({ migrationsFolder: folder });
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .toSorted();
+  if (lastApplied(db) === migrations.at(-1)?.folderMillis) return [];
+  return db
+    .transaction(() => {
+      const last = lastApplied(db);
+      const newest = migrations.at(-1)?.folderMillis ?? 0;
+      if (last === undefined) refuseForeign(db);
+      else if (last > newest) {
+        throw new UnusableDatabase(
+          `${db.name} was written by a newer version of mcp-metrics-gateway; start that version, or restore a backup from before the upgrade`,
+        );
+      }
+      db.exec(
+        'CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, created_at NUMERIC)',
+      );
+      const note = db.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)');
+      const applied: string[] = [];
+      for (const [index, migration] of migrations.entries()) {
+        if (last !== undefined && migration.folderMillis <= last) continue;
+        for (const statement of migration.sql) db.exec(statement);
+        note.run(migration.hash, migration.folderMillis);
+        applied.push(names[index] ?? migration.hash);
+      }
+      return applied;
+    })
+    .immediate();
+}
+
+function lastApplied(db: Database.Database): number | undefined {
+  const known = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
+  if (known === undefined) return undefined;
+  const last = db.prepare('SELECT max(created_at) FROM __drizzle_migrations').pluck().get();
+  return typeof last === 'number' ? last : undefined;
+}
+
+/** A database without our mark must be empty: nothing is ever written into another program's file. */
+function refuseForeign(db: Database.Database): void {
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all() as string[];
+  if (tables.length === 0) return;
+  const legacy = tables.includes('metrics') && tables.includes('auth_metrics');
+  throw new UnusableDatabase(
+    legacy
+      ? `${db.name} is a database of the metrics service that this gateway replaces; give the gateway another SQLITE_DB_PATH and bring the old data over with: mcp-metrics import ${db.name}`
+      : `${db.name} is a database of another program (tables ${tables.slice(0, 5).join(', ')}); give the gateway another SQLITE_DB_PATH`,
+  );
+}

@@ -1,0 +1,147 @@
+/**
+ * The gateway's database as the main thread sees it: promises in front of the writer's thread. One store per file,
+ * shared by the sink, the key store and whoever else opens the same path.
+ */
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Checkpoint } from '../../core/journal.ts';
+import type { Log } from '../../core/ports.ts';
+import type { DeliveredRecord } from '../../core/sink.ts';
+import { packRecords } from './batch-transfer.ts';
+import { DEFAULT_CAPS, type WriterCaps } from './event-writer.ts';
+import type { StoredKey } from './keys-table.ts';
+import { startWorker, type WorkerClient } from './worker-client.ts';
+import type { WriterMethods } from './writer-methods.ts';
+
+export interface StoreOptions {
+  readonly log: Log;
+  /** Limits of dictionaries and rollups; the first to open the file decides. */
+  readonly caps?: Partial<WriterCaps>;
+}
+
+export interface Store {
+  readonly path: string;
+  /** Writes records up to `checkpoint` in one transaction. What is written already is passed over. */
+  readonly write: (records: readonly DeliveredRecord[], checkpoint: Checkpoint) => Promise<void>;
+  readonly checkpoint: () => Promise<Checkpoint | undefined>;
+  readonly keys: KeyCalls;
+  /** Gives this opening back; the last one closes the file. */
+  readonly close: () => Promise<void>;
+}
+
+/** The table of keys from afar. */
+export interface KeyCalls {
+  readonly list: () => Promise<StoredKey[]>;
+  readonly insert: (key: StoredKey) => Promise<void>;
+  readonly update: (...args: Parameters<WriterMethods['updateKey']>) => Promise<StoredKey | undefined>;
+  readonly revoke: (id: string, at: number) => Promise<StoredKey | undefined>;
+  readonly rotate: (...args: Parameters<WriterMethods['rotateKey']>) => Promise<StoredKey[]>;
+  readonly syncEnvironment: (
+    ...args: Parameters<WriterMethods['syncEnvironmentKeys']>
+  ) => Promise<ReturnType<WriterMethods['syncEnvironmentKeys']>>;
+  readonly addUse: (...args: Parameters<WriterMethods['addKeyUse']>) => Promise<void>;
+  /** Told of every change, by whatever process, before the call that made it resolves. */
+  readonly onChange: (listener: KeyListener) => () => void;
+}
+
+/** @param all true where `keys` are all there are, rather than those that changed */
+export type KeyListener = (keys: readonly StoredKey[], all: boolean) => void;
+
+interface Shared {
+  readonly client: WorkerClient<WriterMethods>;
+  readonly listeners: Set<KeyListener>;
+  openings: number;
+}
+
+const stores = new Map<string, Promise<Shared>>();
+
+/** How long a database that is locked or busy at start is waited for. */
+const OPEN_ATTEMPTS = 10;
+
+/**
+ * Opens the file, makes it where it is missing, and migrates it.
+ * @throws UnusableDatabase for a file that is no database of ours or of a newer version; Error where it stays locked or cannot be made
+ */
+export async function openStore(path: string, options: StoreOptions): Promise<Store> {
+  const file = resolve(path);
+  let opening = stores.get(file);
+  if (opening === undefined) {
+    opening = openShared(file, options);
+    stores.set(file, opening);
+    opening.catch(() => stores.delete(file));
+  }
+  const shared = await opening;
+  shared.openings += 1;
+  const { client, listeners } = shared;
+  const own = new Set<KeyListener>();
+  let closed = false;
+  return {
+    path: file,
+    write: async (records, checkpoint) => {
+      const batch = packRecords(records);
+      await client.call('write', [batch, checkpoint], [batch]);
+    },
+    checkpoint: () => client.call('checkpoint', []),
+    keys: {
+      list: () => client.call('listKeys', []),
+      insert: (key) => client.call('insertKey', [key]),
+      update: (...args) => client.call('updateKey', args),
+      revoke: (...args) => client.call('revokeKey', args),
+      rotate: (...args) => client.call('rotateKey', args),
+      syncEnvironment: (...args) => client.call('syncEnvironmentKeys', args),
+      addUse: (...args) => client.call('addKeyUse', args),
+      onChange: (listener) => {
+        listeners.add(listener);
+        own.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      for (const listener of own) listeners.delete(listener);
+      shared.openings -= 1;
+      if (shared.openings > 0) return;
+      stores.delete(file);
+      await client.close();
+    },
+  };
+}
+
+async function openShared(path: string, { log, caps }: StoreOptions): Promise<Shared> {
+  const listeners = new Set<KeyListener>();
+  let parts: StoredKey[] = [];
+  const start = (): Promise<WorkerClient<WriterMethods>> =>
+    startWorker<WriterMethods>({
+      script: 'writer-worker',
+      workerData: { path, caps: { ...DEFAULT_CAPS, ...caps } },
+      onMessage: (message) => {
+        if (message.kind === 'log') {
+          log[message.level](message.fields, message.message);
+          return;
+        }
+        parts = parts.concat(message.keys);
+        if (message.more) return;
+        for (const listener of listeners) listener(parts, message.all);
+        parts = [];
+      },
+      onCrash: (error) =>
+        log.error({ error: error.message }, "the database's writer thread crashed; starting it again"),
+    });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return { client: await start(), listeners, openings: 0 };
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);
+      if (!isLocked || attempt >= OPEN_ATTEMPTS) {
+        if (!isLocked) throw error;
+        throw new Error(`${path} stays locked by another process; end it (fuser ${path} names it) and start again`, {
+          cause: error,
+        });
+      }
+      log.warn({ path, attempt }, 'the database is locked by another process; waiting');
+      await sleep(200);
+    }
+  }
+}
