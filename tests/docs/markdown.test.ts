@@ -1,0 +1,50 @@
+/** What the pages say is there is there: files that they link to, and files that they quote. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { ROOT } from '../support/root.ts';
+
+const pages = globSync(['*.md', 'docs/**/*.md', '*/README.md', 'clients/*/README.md'], {
+  cwd: ROOT,
+  exclude: ['node_modules/**', '**/node_modules/**'],
+});
+
+const slug = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(/\s/g, '-');
+
+const headings = (page: string): string[] =>
+  [
+    ...readFileSync(join(ROOT, page), 'utf8')
+      .replaceAll(/^```[\s\S]*?^```/gm, '')
+      .matchAll(/^#+ (.*)$/gm),
+  ].map(([, heading = '']) => slug(heading));
+
+t.ok(pages.includes('README.md') && pages.length > 3, 'there are pages');
+
+for (const page of pages) {
+  const text = readFileSync(join(ROOT, page), 'utf8');
+
+  t.test(`${page}: every link within the repository leads somewhere`, (t) => {
+    const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '');
+    for (const [, target = ''] of prose.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const path = file === '' ? page : join(dirname(page), file);
+      t.ok(existsSync(join(ROOT, path)), target);
+      if (anchor !== undefined && path.endsWith('.md')) t.ok(headings(path).includes(anchor), target);
+    }
+    t.pass('all links looked at');
+    t.end();
+  });
+
+  for (const [, file = '', block = ''] of text.matchAll(/<!-- file: (\S+) -->\s*^```\w+\n([\s\S]*?)^```$/gm)) {
+    t.test(`${page} quotes ${file} as it is`, (t) => {
+      t.equal(block, readFileSync(join(ROOT, file), 'utf8'));
+      t.end();
+    });
+  }
+}
