@@ -1,0 +1,103 @@
+"""The small decisions by themselves: hashes, answers, session steps."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+
+import pytest
+
+from mcp_metrics_client import hash_user
+from mcp_metrics_client._answer import classify, retry_after_seconds
+from mcp_metrics_client._encode import truncate
+from mcp_metrics_client._mcp_session import SessionSteps
+
+
+def test_a_user_hash_is_salted_sha256_cut_to_twelve_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hash_user("alice") == hashlib.sha256(b"alice").hexdigest()[:12]
+    assert hash_user("alice", salt="s") == hashlib.sha256(b"s:alice").hexdigest()[:12]
+    monkeypatch.setenv("METRICS_USER_HASH_SALT", "s")
+    assert hash_user("alice") == hash_user("alice", salt="s")
+    assert hash_user("") == hash_user(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("-3", 0),
+        ("1.5", 1.5),
+        ("999999", 3600),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("Sun, 22 Nov 2026 12:00:10 GMT", 10),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(text, datetime(2026, 11, 22, 12, tzinfo=timezone.utc)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, "delivered"),
+        (202, "misconfigured"),
+        (301, "misconfigured"),
+        (400, "refused"),
+        (401, "misconfigured"),
+        (403, "misconfigured"),
+        (404, "misconfigured"),
+        (408, "retry"),
+        (409, "retry"),
+        (413, "too_large"),
+        (415, "refused"),
+        (422, "refused"),
+        (429, "retry"),
+        (500, "retry"),
+        (503, "retry"),
+    ],
+)
+def test_the_table_of_answers(status: int, verdict: str) -> None:
+    assert classify(status, {}, b"<html>").verdict == verdict
+
+
+def test_cutting_counts_as_the_gateway_does_and_splits_no_character() -> None:
+    assert truncate("x" * 201, 200) == "x" * 200
+    assert truncate("a" + "😀" * 100, 200) == "a" + "😀" * 99
+    assert truncate("short", 200) == "short"
+
+
+def test_a_session_reports_each_step_once() -> None:
+    steps = SessionSteps("id")
+    reported = []
+    for method in ["initialize", "ping", "tools/list", "tools/list", "tools/call", "tools/call", "tools/list"]:
+        reported += [latency.flow_step for latency in steps.request(method, handshake=True)]
+    assert reported == ["initialize_to_tools_list", "tools_list_to_tools_call", "full_protocol_flow"]
+
+
+def test_a_session_that_lists_nothing_still_reports_the_whole_way() -> None:
+    steps = SessionSteps("id")
+    steps.request("initialize", handshake=True)
+    assert [latency.flow_step for latency in steps.request("tools/call", handshake=True)] == ["full_protocol_flow"]
+
+
+def test_without_a_handshake_a_session_begins_with_its_first_request() -> None:
+    steps = SessionSteps(None)
+    assert steps.request("tools/list", handshake=False) == []
+    latencies = steps.request("tools/call", handshake=False)
+    assert [(one.flow_step, one.from_method) for one in latencies] == [
+        ("tools_list_to_tools_call", "tools/list"),
+        ("full_protocol_flow", "tools/list"),
+    ]
+
+
+def test_two_sessions_do_not_run_into_each_other() -> None:
+    one, other = SessionSteps("a"), SessionSteps("b")
+    one.request("initialize", handshake=True)
+    assert other.request("tools/list", handshake=True) == []
+    assert one.key != other.key
+    assert one.key != "a"
