@@ -27,7 +27,7 @@ export function send(
   headers: string[],
   body: string,
 ): void {
-  if (outgoing.headersSent || outgoing.destroyed || outgoing.socket?.writable !== true) return;
+  if (outgoing.headersSent || outgoing.destroyed || !incoming.socket.writable) return;
   headers.push('Content-Length', String(Buffer.byteLength(body)));
   if (incoming.complete) {
     outgoing.writeHead(status, headers);

@@ -35,6 +35,11 @@ export interface Listener {
   readonly close: (graceMs?: number) => Promise<void>;
 }
 
+const BROKEN_LINGER_MS = 2000;
+const SWEEP_MS = 10;
+/** RFC 6797; half a year. */
+const STRICT_TRANSPORT = 'max-age=15768000';
+
 export async function listen(app: App, options: ListenOptions = {}): Promise<Listener> {
   const { host = '127.0.0.1', port = 8890, tls } = options;
   const settings = {
@@ -55,6 +60,7 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
   let closing = false;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (closing) outgoing.setHeader('Connection', 'close');
+    if (tls !== undefined) outgoing.setHeader('Strict-Transport-Security', STRICT_TRANSPORT);
     answers.set(incoming.socket, outgoing);
     toApp(incoming, outgoing).catch(() => outgoing.destroy());
   };
@@ -81,26 +87,43 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
     close: async (graceMs = 10_000) => {
       closing = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Connections whose request was under way become idle one by one.
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       server.closeIdleConnections();
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      clearInterval(sweep);
       clearTimeout(cut);
     },
   };
 }
 
-/** What the parser could not read never reaches the app; it is answered here, unless an answer is under way. */
-function answerBroken(error: NodeJS.ErrnoException, socket: Socket, answer: ServerResponse | undefined): void {
-  const underWay = answer !== undefined && answer.headersSent && !answer.writableFinished;
-  if (error.code === 'ECONNRESET' || !socket.writable || underWay) {
+/**
+ * What the parser could not read never reaches the app and is answered here: after the answers to whole requests before
+ * it, and instead of the answer to the request that it is part of.
+ */
+function answerBroken(error: NodeJS.ErrnoException, socket: Socket, latest: ServerResponse | undefined): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
+  if (latest !== undefined && !latest.writableFinished && !latest.destroyed) {
+    if (latest.req.complete) latest.once('finish', () => answerBroken(error, socket, undefined));
+    else if (latest.headersSent) socket.destroySoon();
+    else sendBroken(error, socket);
+    return;
+  }
+  sendBroken(error, socket);
+}
+
+function sendBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   const { status, headers, body } = problemOf(refusalOfParser(error.code), newRequestId());
   const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' });
   socket.end(
     `HTTP/1.1 ${status} ${statusText(status)}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`,
   );
+  // A client that never closes its side does not keep the connection.
+  setTimeout(() => socket.destroy(), BROKEN_LINGER_MS).unref();
 }
 
 const statusText = (status: number): string =>

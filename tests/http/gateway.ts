@@ -34,6 +34,8 @@ export interface TestGatewayOptions extends IngestOptions {
 
 export interface TestGateway {
   readonly app: App;
+  /** Public id of the key whose secret is SECRET. */
+  readonly keyId: string;
   readonly records: () => Promise<readonly JournalRecord[]>;
   readonly keys: ReturnType<typeof memoryKeys>;
   readonly idempotency: ReturnType<typeof memoryIdempotency>;
@@ -47,7 +49,7 @@ export interface TestGateway {
 
 export async function testGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const keys = memoryKeys();
-  keys.add(SECRET);
+  const { id: keyId } = keys.add(SECRET);
   const idempotency = memoryIdempotency();
   const telemetry = createTelemetry();
   const journal = openMemoryJournal();
@@ -97,6 +99,7 @@ export async function testGateway(options: TestGatewayOptions = {}): Promise<Tes
   const listeners: Listener[] = [];
   return {
     app,
+    keyId,
     keys,
     idempotency,
     telemetry,

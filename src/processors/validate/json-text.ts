@@ -27,12 +27,15 @@ function decode(bytes: Uint8Array): string {
   return buffer.toString('utf8', withMark ? 3 : 0);
 }
 
-/** Where the parser stopped. Its own message is not passed on: it quotes the body. */
+/** Where or at what the parser stopped. Its own message is not passed on: it quotes the body. */
 function place(error: unknown): string {
   const message = error instanceof Error ? error.message : '';
   if (message.startsWith('Unexpected end')) return ': it ends too early';
   const position = /at position (\d+)/.exec(message)?.[1];
-  return position === undefined ? '' : ` from character ${position} on`;
+  if (position !== undefined) return ` from character ${position} on`;
+  const token = /^Unexpected token '([\x21-\x7e])'/.exec(message)?.[1];
+  if (token === undefined) return '';
+  return `: unexpected ${JSON.stringify(token)}${token === 'N' || token === 'I' ? ' (NaN and Infinity are no JSON: leave the metric out)' : ''}`;
 }
 
 /** Counts brackets outside of strings: only a hostile body is nested so deep. */
