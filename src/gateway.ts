@@ -12,10 +12,12 @@ import type { KeyStore } from './core/key-store.ts';
 import type { Pipeline } from './core/pipeline.ts';
 import type { Log, Telemetry } from './core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from './core/processor.ts';
+import { deliveredEvents } from './core/record.ts';
 import { createRunner } from './core/runner.ts';
 import type { AnySink, Sink, TotalsReader } from './core/sink.ts';
 import { createApp } from './http/app.ts';
-import type { Readiness } from './http/dependencies.ts';
+import { type ControlListener, listenControl, LOCAL_OPERATOR } from './http/control.ts';
+import type { HttpDependencies, Readiness } from './http/dependencies.ts';
 import { listen } from './http/server.ts';
 import { lockDirectory } from './sinks/sqlite/directory-lock.ts';
 import { openIdempotencyIndex } from './journal/idempotency-index.ts';
@@ -124,27 +126,31 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
 
     let stopping = false;
     const [authStage, rateLimitStage] = pipeline.processors as unknown as readonly [AuthProcessor, RateLimitProcessor];
-    const app = createApp(
-      {
-        name: 'metrics-collection',
-        version,
-        log,
-        clock,
-        run: createRunner(pipeline.processors, { log, idempotency }),
-        openTally: accounting.open,
-        authenticate: authStage.authenticate,
-        rateLimitState: rateLimitStage.state,
-        readiness: () => readiness(stopping, journal, deliveries),
-        flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),
-      },
-      pipeline.server,
-    );
+    const { records, journalId } = deliveries;
+    const dependencies: HttpDependencies = {
+      name: 'metrics-collection',
+      version,
+      log,
+      clock,
+      run: createRunner(pipeline.processors, { log, idempotency }),
+      openTally: accounting.open,
+      authenticate: authStage.authenticate,
+      rateLimitState: rateLimitStage.state,
+      readiness: () => readiness(stopping, journal, deliveries),
+      flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),
+      tail: (listener) =>
+        records.onAppend((record) => listener(deliveredEvents({ ...record, from: 0, to: record.metrics }, journalId))),
+    };
+    const app = createApp(dependencies, pipeline.server);
+    const control = await openControl(dependencies, join(dataDirectory, 'control.sock'), log);
+    undo.push(async () => control?.close());
     const listener = await listen(app, pipeline.server);
 
     const stop = async (): Promise<void> => {
       const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
       const deadline = AbortSignal.timeout(Math.max(100, timeoutMs - 500));
       stopping = true;
+      await control?.close();
       await listener.close(timeoutMs / 2);
       await deliveries.stop(deadline);
       for (const stage of chain.toReversed()) await stage.stop?.();
@@ -189,6 +195,20 @@ function sinksOf(pipeline: Pipeline): readonly Sink[] {
   const [first] = readers;
   const sinks = enabled.filter((sink): sink is Sink => !isReader(sink));
   return first === undefined ? sinks : [...sinks, first.openTotals(readers, pipeline.totals ?? {})];
+}
+
+/** Without the socket the gateway still runs; the command line then needs `--url` and a key. */
+async function openControl(
+  dependencies: HttpDependencies,
+  path: string,
+  log: Log,
+): Promise<ControlListener | undefined> {
+  try {
+    return await listenControl(createApp({ ...dependencies, authenticate: () => LOCAL_OPERATOR }), path);
+  } catch (error) {
+    log.warn({ err: error, path }, 'no control socket; reach this gateway with --url and an admin key');
+    return undefined;
+  }
 }
 
 function scrapeUrlOf(pipeline: Pipeline): string | undefined {

@@ -4,7 +4,10 @@ import { createLog, LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { version } from '../version.ts';
 import { ConfigError, findConfig, loadConfig } from '../config.ts';
 import { EXIT } from './exit-codes.ts';
+import { CommandFailed, withConnectionOptions } from './connection.ts';
+import { demoCommand } from './demo.ts';
 import { keysCommand } from './keys.ts';
+import { tailCommand } from './tail.ts';
 
 const program = new Command('mcp-metrics')
   .description('The metrics gateway for MCP services: HTTP in; SQLite, Prometheus and OTLP out.')
@@ -44,6 +47,8 @@ program
   });
 
 program.addCommand(keysCommand());
+tailCommand(withConnectionOptions(program.command('tail')));
+demoCommand(withConnectionOptions(program.command('demo')));
 
 try {
   await program.parseAsync();
@@ -57,6 +62,7 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   process.stderr.write(`mcp-metrics: ${error instanceof Error ? error.message : String(error)}\n`);
   if (error instanceof ConfigError) return EXIT.config;
+  if (error instanceof CommandFailed) return error.exitCode;
   const { code } = error as NodeJS.ErrnoException;
   return code === 'EADDRINUSE' || code === 'EACCES' ? EXIT.unavailable : EXIT.failed;
 }

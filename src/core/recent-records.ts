@@ -23,7 +23,7 @@ export interface RecentRecords {
   /** Monotonic time at which the record after `sequence` became durable; undefined where memory no longer knows. */
   readonly since: (sequence: number) => number | undefined;
   /** Calls back after every append; returns the way to stop that. */
-  readonly onAppend: (listener: () => void) => () => void;
+  readonly onAppend: (listener: (record: JournalRecord) => void) => () => void;
   /** No delivery needs what lies up to and with `sequence` any more. */
   readonly release: (sequence: number) => void;
   readonly bytes: () => number;
@@ -37,7 +37,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
   let recent: Recent[] = [];
   let start = 0;
   let bytes = 0;
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(record: JournalRecord) => void>();
 
   const size = (record: JournalRecord): number => record.envelope.byteLength + record.payload.byteLength;
   const first = (): number | undefined => recent[start]?.record.sequence;
@@ -69,7 +69,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
     append: async (entry) => {
       const record = await journal.append(entry);
       remember(record);
-      for (const listener of listeners) listener();
+      for (const listener of listeners) listener(record);
       return record;
     },
     read: async (after, maxMetrics) => {

@@ -11,6 +11,7 @@ import { createIngest, type IngestOptions } from './ingest.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { rateLimitRoute } from './rate-limit.ts';
 import { newRequestId } from './request-id.ts';
+import { tailRoute } from './tail.ts';
 
 export type App = Hono<AppEnv>;
 
@@ -34,6 +35,7 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
   app.route('/', healthRoutes(dependencies));
   app.route('/', flushRoute(dependencies));
   app.route('/', rateLimitRoute(dependencies));
+  app.route('/', tailRoute(dependencies));
 
   app.notFound((c) => {
     const allowed = [

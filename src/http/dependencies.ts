@@ -2,6 +2,7 @@
 import type { Scope } from '../core/key-store.ts';
 import type { Client, Receipt, RequestHeaders, Submission, Tally } from '../core/phases.ts';
 import type { Clock, Log } from '../core/ports.ts';
+import type { DeliveredEvent } from '../core/sink.ts';
 import type { RateLimitState } from '../processors/rate-limit.ts';
 
 /** Whether requests should be sent here, and if not, why not. */
@@ -34,4 +35,6 @@ export interface HttpDependencies {
   readonly readiness: () => Readiness;
   /** Writes what waits in the sinks' deliveries; resolves once it is written. */
   readonly flush: () => Promise<void>;
+  /** Calls back with the events of every accepted batch until the returned function is called. */
+  readonly tail: (listener: (events: readonly DeliveredEvent[]) => void) => () => void;
 }

@@ -92,6 +92,7 @@ export async function testGateway(options: TestGatewayOptions = {}): Promise<Tes
       rateLimitState: rateLimitStage.state,
       readiness: () => ({ ready: true, problems: [] }),
       flush: () => Promise.resolve(),
+      tail: () => () => {},
       ...options.dependencies,
     },
     options,

@@ -1,0 +1,199 @@
+/**
+ * How commands reach the gateway: through its control socket, or over HTTP with `--url` and an admin key. Where no gateway
+ * runs, the same routes are served in this process over the data directory, so each command is written once.
+ */
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { createInterface } from 'node:readline';
+import { dirname, join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { Command } from 'commander';
+import { findConfig, loadConfig } from '../config.ts';
+import type { Json } from '../core/metric.ts';
+import { EXIT } from './exit-codes.ts';
+
+/** The gateway answered, and not with what was asked for. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed';
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = EXIT.failed, cause?: unknown) {
+    super(message, { cause });
+    this.exitCode = exitCode;
+  }
+}
+
+export interface CallOptions {
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+  readonly body?: Json;
+}
+
+export interface Connection {
+  /** Whom the commands talk to, for a person: an address, a socket, or the data directory. */
+  readonly target: string;
+  /** False where the data directory was opened by this process. */
+  readonly running: boolean;
+  /** @throws CommandFailed with the problem's detail */
+  readonly call: (method: string, path: string, options?: CallOptions) => Promise<unknown>;
+  /** The lines of an NDJSON answer as they come. */
+  readonly lines: (method: string, path: string, options?: CallOptions) => AsyncIterable<unknown>;
+  readonly close: () => Promise<void>;
+}
+
+export interface ConnectionOptions {
+  readonly config?: string;
+  readonly url?: string;
+  readonly key?: string;
+}
+
+/** Adds the options that every command which talks to a gateway takes. */
+export function withConnectionOptions(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'the pipeline, which says where the data directory is; default as for start')
+    .option('--url <address>', 'a gateway elsewhere, such as https://metrics.example.com')
+    .option(
+      '--key <secret>',
+      'its admin key; better given in METRICS_ADMIN_KEY, since a command line can be seen by others',
+    );
+}
+
+/** Where the gateway of this config keeps its files. */
+export async function dataLocation(
+  config: string | undefined,
+): Promise<{ databasePath: string; dataDirectory: string }> {
+  const pipeline = await loadConfig(findConfig(config));
+  const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
+  return { databasePath, dataDirectory: resolve(pipeline.dataDirectory ?? dirname(databasePath)) };
+}
+
+interface Target {
+  readonly target: string;
+  readonly send: (
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body: string | undefined,
+  ) => Promise<IncomingMessage>;
+}
+
+/** @returns undefined where no gateway runs and `--url` is not given */
+export async function connectToRunning({
+  config,
+  url,
+  key = process.env['METRICS_ADMIN_KEY'],
+}: ConnectionOptions): Promise<Connection | undefined> {
+  if (url !== undefined) {
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw new CommandFailed(`--url ${url}: expected an http:// or https:// address`, EXIT.usage);
+    }
+    if (key === undefined)
+      throw new CommandFailed('--url needs an admin key: set METRICS_ADMIN_KEY, or give --key', EXIT.usage);
+    return overTarget(overNetwork(new URL(url), key));
+  }
+  const { dataDirectory } = await dataLocation(config);
+  const path = join(dataDirectory, 'control.sock');
+  const connection = overTarget(overSocket(path));
+  try {
+    await connection.call('GET', '/livez');
+    return connection;
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw error;
+  }
+}
+
+/** @throws CommandFailed where no gateway runs */
+export async function connect(options: ConnectionOptions): Promise<Connection> {
+  const connection = await connectToRunning(options);
+  if (connection !== undefined) return connection;
+  const { dataDirectory } = await dataLocation(options.config);
+  throw new CommandFailed(`no gateway runs on ${dataDirectory}; start it with: mcp-metrics start`, EXIT.unavailable);
+}
+
+const overSocket = (path: string): Target => ({
+  target: path,
+  send: (method, target, headers, body) => send(httpRequest, { socketPath: path, method, path: target, headers }, body),
+});
+
+const overNetwork = (url: URL, key: string): Target => ({
+  target: url.origin,
+  send: (method, target, headers, body) =>
+    send(
+      url.protocol === 'https:' ? httpsRequest : httpRequest,
+      {
+        hostname: url.hostname.replace(/^\[|\]$/g, ''),
+        port: url.port,
+        method,
+        path: `${url.pathname.replace(/\/$/, '')}${target}`,
+        headers: { ...headers, 'X-API-Key': key },
+      },
+      body,
+    ),
+});
+
+function send(
+  request: typeof httpRequest,
+  options: RequestOptions,
+  body: string | undefined,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(options, resolve);
+    outgoing.on('error', (error) =>
+      reject(new CommandFailed(`the gateway cannot be reached: ${error.message}`, EXIT.unavailable, error)),
+    );
+    outgoing.end(body);
+  });
+}
+
+function overTarget({ target, send: sendTo }: Target): Connection {
+  const open = async (
+    method: string,
+    path: string,
+    { query = {}, body }: CallOptions = {},
+  ): Promise<IncomingMessage> => {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      for (const item of Array.isArray(value) ? (value as readonly string[]) : [value])
+        if (item !== undefined) search.append(name, String(item));
+    }
+    const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    const answer = await sendTo(
+      method,
+      search.size === 0 ? path : `${path}?${search}`,
+      headers,
+      body === undefined ? undefined : JSON.stringify(body),
+    );
+    const status = answer.statusCode ?? 0;
+    if (status >= 200 && status < 300) return answer;
+    throw failureOf(status, await text(answer));
+  };
+  return {
+    target,
+    running: true,
+    call: async (method, path, options) => {
+      const content = await text(await open(method, path, options));
+      return content === '' ? undefined : (JSON.parse(content) as unknown);
+    },
+    lines: async function* (method, path, options) {
+      for await (const line of createInterface({ input: await open(method, path, options) })) {
+        if (line !== '') yield JSON.parse(line) as unknown;
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The problem's detail is written for people; its status says which exit code fits. */
+function failureOf(status: number, body: string): CommandFailed {
+  let detail = body.slice(0, 500);
+  try {
+    detail = (JSON.parse(body) as { detail?: string }).detail ?? detail;
+  } catch {
+    // Not JSON: some proxy's own page.
+  }
+  return new CommandFailed(
+    `${status}: ${detail}`,
+    status === 404 ? EXIT.notFound : status === 400 || status === 422 ? EXIT.usage : EXIT.failed,
+  );
+}

@@ -1,0 +1,95 @@
+/** `mcp-metrics demo`: realistic MCP traffic at a chosen rate, with a live line that says how it goes. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { CommandFailed, connect, type ConnectionOptions } from './connection.ts';
+import { type DemoMetric, demoTraffic } from './demo-traffic.ts';
+import { EXIT } from './exit-codes.ts';
+
+interface DemoOptions extends ConnectionOptions {
+  readonly rate: number;
+  readonly duration?: number;
+  readonly service: string;
+}
+
+const positive = (text: string): number => {
+  const number = Number(text);
+  if (!(number > 0 && number <= 100_000)) throw new InvalidArgumentError('expected a number above 0, at most 100000');
+  return number;
+};
+
+/** A request so often; each carries what the rate makes due. */
+const TICK_MS = 200;
+/** As many as one request may carry. */
+const MAX_METRICS = 1000;
+
+export function demoCommand(command: Command): Command {
+  return command
+    .description('Send realistic MCP traffic to a gateway, until interrupted.')
+    .option('-r, --rate <n>', 'metrics a second', positive, 50)
+    .option('-d, --duration <seconds>', 'stop after so long', positive)
+    .option('--service <name>', 'the service that the metrics claim', 'demo')
+    .action(async ({ rate, duration, service, ...where }: DemoOptions) => {
+      const connection = await connect(where);
+      const next = demoTraffic();
+      const live = process.stderr.isTTY === true;
+      const began = performance.now();
+      let due = 0;
+      let accepted = 0;
+      let lastLine = 0;
+      let stopping = false;
+      process.once('SIGINT', () => (stopping = true));
+      process.once('SIGTERM', () => (stopping = true));
+      const waiting: DemoMetric[] = [];
+      const tell = (end: string): void => {
+        const seconds = (performance.now() - began) / 1000;
+        process.stderr.write(
+          `${live ? '\r\u001B[K' : ''}${accepted} metrics accepted by ${connection.target} in ${seconds.toFixed(0)} s (${(accepted / Math.max(seconds, 0.1)).toFixed(0)}/s)${end}`,
+        );
+      };
+
+      for (
+        let tick = 1;
+        !stopping && (duration === undefined || performance.now() - began < duration * 1000);
+        tick += 1
+      ) {
+        due += (rate * TICK_MS) / 1000;
+        while (waiting.length < due) waiting.push(...next(Date.now()));
+        while (due >= 1) {
+          const metrics = waiting.splice(0, Math.min(Math.floor(due), MAX_METRICS));
+          due -= metrics.length;
+          accepted += await sendBatch(connection, service, metrics);
+        }
+        if (live || performance.now() - lastLine > 10_000) {
+          lastLine = performance.now();
+          tell(live ? '' : '\n');
+        }
+        await sleep(Math.max(0, began + tick * TICK_MS - performance.now()));
+      }
+      tell('\n');
+    });
+}
+
+async function sendBatch(
+  connection: Awaited<ReturnType<typeof connect>>,
+  service: string,
+  metrics: readonly DemoMetric[],
+): Promise<number> {
+  const body = {
+    service,
+    version: '1.0.0',
+    instance_id: `${service}-01`,
+    metrics: metrics.map((metric) => ({ ...metric })),
+  };
+  for (;;) {
+    try {
+      const answer = (await connection.call('POST', '/metrics', { body })) as { accepted?: number };
+      return answer.accepted ?? 0;
+    } catch (error) {
+      // Limits are met by waiting, as any client should.
+      if (error instanceof CommandFailed && /^(429|503):/.test(error.message)) await sleep(1000);
+      else if (error instanceof CommandFailed && error.message.startsWith('403:')) {
+        throw new CommandFailed(`${error.message} Give a key of scope ingest with --key.`, EXIT.failed, error);
+      } else throw error;
+    }
+  }
+}
