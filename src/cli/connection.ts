@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import { createInterface } from 'node:readline';
 import { dirname, join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { findConfig, loadConfig } from '../config.ts';
 import type { Json } from '../core/metric.ts';
 import { EXIT } from './exit-codes.ts';
@@ -160,7 +160,7 @@ function overTarget({ target, send: sendTo }: Target): Connection {
     const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
     const answer = await sendTo(
       method,
-      search.size === 0 ? path : `${path}?${search}`,
+      search.size === 0 ? path : `${path}?${search.toString()}`,
       headers,
       body === undefined ? undefined : JSON.stringify(body),
     );

@@ -18,7 +18,9 @@ export function readSamples(text: string): readonly Sample[] {
       {
         name,
         value: Number(value),
-        labels: Object.fromEntries([...labels.matchAll(LABEL)].map(([, key, text = '']) => [key, text])),
+        labels: Object.fromEntries(
+          [...labels.matchAll(LABEL)].map(([, key = '', text = '']): [string, string] => [key, text]),
+        ),
       },
     ];
   });
