@@ -1,0 +1,102 @@
+/** Writes one metric as the JSON that `POST /metrics` takes, within its limits, at the moment it is recorded. */
+
+const MAX_TEXT = 200;
+const MAX_DIMENSIONS = 20;
+const MAX_METADATA = 30;
+const MAX_METADATA_CHARACTERS = 1000;
+const MAX_KEY = 50;
+const LONGEST_DURATION_MS = 86_400_000;
+
+/** Cuts without splitting a character in two. */
+export function cut(text: string, longest: number): string {
+  if (text.length <= longest) return text;
+  const last = text.charCodeAt(longest - 1);
+  return text.slice(0, last >= 0xd8_00 && last <= 0xdb_ff ? longest - 1 : longest);
+}
+
+/** A key that the gateway takes: `a-b` becomes `a_b`, `1st` becomes `_1st`. */
+const cleanKey = (key: string): string =>
+  key
+    .replace(/\W/g, '_')
+    .replace(/^(?=\d|$)/, '_')
+    .slice(0, MAX_KEY);
+
+/** Dimensions are plain: text is cut, and what is neither text, number nor boolean is left out. */
+function dimension(value: unknown): unknown {
+  if (typeof value === 'string') return cut(value, MAX_TEXT);
+  return typeof value === 'boolean' || Number.isFinite(value) ? value : undefined;
+}
+
+/** Metadata is any JSON that is short enough; text is cut. */
+function metadatum(value: unknown): unknown {
+  if (typeof value === 'string') return cut(value, MAX_METADATA_CHARACTERS);
+  return JSON.stringify(value ?? undefined)?.length > MAX_METADATA_CHARACTERS ? undefined : (value ?? undefined);
+}
+
+/** Adds a caller's own fields behind the metric's, which they neither replace nor push out. */
+function addFurther(
+  to: Record<string, unknown>,
+  further: unknown,
+  most: number,
+  keyOf: (key: string) => string,
+  valueOf: (value: unknown) => unknown,
+): void {
+  let count = Object.keys(to).length;
+  for (const [key, value] of Object.entries(further ?? {})) {
+    const name = keyOf(key);
+    const limited = valueOf(value);
+    if (limited === undefined || count >= most || name in to) continue;
+    to[name] = limited;
+    count += 1;
+  }
+}
+
+/** `userHash` is `user_hash` on the wire; `a:b` is field `a` under the name `b`. */
+function readNames(names: string): readonly (readonly [field: string, wire: string])[] {
+  return names.split(' ').map((name) => {
+    const [field = '', wire = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = name.split(':');
+    return [field, wire];
+  });
+}
+
+/**
+ * Makes the writer of one metric type.
+ * @param dimensions names of the fields that become dimensions, in camel case
+ * @param metadata names of those that become metadata
+ */
+export function createEncoder(
+  type: string,
+  dimensions: string,
+  metadata: string,
+): (given: object, value: number) => string {
+  const dimensionNames = readNames(dimensions);
+  const metadataNames = readNames(metadata);
+  /** @throws TypeError for a value or time that is no number, and for what JSON cannot hold */
+  return (given, value) => {
+    const fields = given as Readonly<Record<string, unknown>>;
+    if (!Number.isFinite(value)) throw new TypeError(`the value of ${type} is not a finite number`);
+    const own: Record<string, unknown> = {};
+    for (const [field, wire] of dimensionNames) {
+      const limited = dimension(fields[field]);
+      if (limited !== undefined) own[wire] = limited;
+    }
+    const extra: Record<string, unknown> = {};
+    for (const [field, wire] of metadataNames) {
+      const limited = metadatum(fields[field]);
+      // Codes are words, whether a caller has them as numbers or not.
+      if (limited !== undefined)
+        extra[wire] = typeof limited === 'number' && field === 'errorCode' ? `${limited}` : limited;
+    }
+    if (fields['dimensions'] !== undefined) addFurther(own, fields['dimensions'], MAX_DIMENSIONS, cleanKey, dimension);
+    if (fields['metadata'] !== undefined) {
+      addFurther(extra, fields['metadata'], MAX_METADATA, (key) => cut(key, MAX_KEY), metadatum);
+    }
+    const { durationMs, timestamp } = fields;
+    const at = new Date(typeof timestamp === 'number' ? timestamp : Date.now()).toISOString();
+    return `{"type":"${type}","timestamp":"${at}","value":${value},${
+      typeof durationMs === 'number' && Number.isFinite(durationMs)
+        ? `"duration_ms":${Math.min(Math.max(durationMs, 0), LONGEST_DURATION_MS)},`
+        : ''
+    }"dimensions":${JSON.stringify(own)},"metadata":${JSON.stringify(extra)}}`;
+  };
+}

@@ -1,0 +1,177 @@
+/** Turns what connections see into metrics: for the gateway, and for OpenTelemetry where a meter provider is given. */
+import type { MetricsClient } from '../client.ts';
+import type { Direction, Outcome } from './connection.ts';
+import { member, metaMember, textMember } from './message.ts';
+import { createNames, methodLabel, OTHER } from './names.ts';
+import type { Names } from './names.ts';
+import type { OpenRequest } from './open-requests.ts';
+import { instrumentsOf } from './otel.ts';
+import type { Attributes, MeterProviderLike } from './otel.ts';
+import { createSessions } from './session.ts';
+import type { Flow, Session } from './session.ts';
+
+export interface McpInstrumentationOptions {
+  /** `server_name` of the metrics. Default the name under which the server presents itself. */
+  readonly serverName?: string;
+  /** The session that a received request belongs to, for transports that do not say. `extra` is what the SDK hands on with a message. */
+  readonly session?: (extra: unknown) => string | undefined;
+  /** Who sent a received request; only the hash is recorded. Default nobody. */
+  readonly user?: (extra: unknown) => string | undefined;
+  /** Counts notifications too, apart from requests, as the custom metric `mcp_notifications`. Default false. */
+  readonly notifications?: boolean;
+  /** Records the OpenTelemetry semantic conventions' metrics for MCP as well. */
+  readonly meterProvider?: MeterProviderLike;
+}
+
+export interface Recorder {
+  /** The direction that this side is instrumented for: a server receives, a client sends. */
+  readonly main: Direction;
+  readonly sessions: (id: string, make: () => Session) => Session;
+  readonly sessionId: (extra: unknown) => string | undefined;
+  /** An opaque key for a session: its id may be a credential. */
+  readonly sessionKey: (id: string | undefined) => string;
+  readonly userHash: (extra: unknown) => string | undefined;
+  readonly flows: (flows: readonly Flow[], session: Session) => void;
+  readonly operation: (
+    direction: Direction,
+    request: OpenRequest,
+    outcome: Outcome,
+    now: number,
+    kind: 'pipe' | 'tcp' | undefined,
+  ) => void;
+  readonly notification: (direction: Direction, method: string) => void;
+  readonly connectionClosed: (session: Session, now: number, kind: 'pipe' | 'tcp' | undefined) => void;
+}
+
+/** What is learned of a server over all its connections; a server may be made anew for each request. */
+interface Shared {
+  readonly tools: Names;
+  readonly prompts: Names;
+  readonly extensions: Names;
+  readonly sessions: (id: string, make: () => Session) => Session;
+}
+
+const shared = new WeakMap<MetricsClient, Map<string, Shared>>();
+const MAX_SERVERS = 100;
+
+function sharedOf(client: MetricsClient, name: string): Shared {
+  const servers = shared.get(client) ?? new Map<string, Shared>();
+  shared.set(client, servers);
+  const found = servers.get(name) ?? {
+    tools: createNames('tools'),
+    prompts: createNames('prompts'),
+    extensions: createNames('tools'),
+    sessions: createSessions(),
+  };
+  if (servers.size < MAX_SERVERS) servers.set(name, found);
+  return found;
+}
+
+/** Where both SDK generations keep what a server was made with; read with care, since it is theirs. */
+const registered = (peer: object, list: string): unknown => member(peer, `_registered${list}`);
+
+export function createRecorder(
+  peer: object,
+  main: Direction,
+  client: MetricsClient,
+  options: McpInstrumentationOptions,
+): Recorder {
+  let serverName = options.serverName ?? textMember(member(member(peer, 'server') ?? peer, '_serverInfo'), 'name');
+  const known = sharedOf(client, `${main} ${serverName ?? ''}`);
+  const instruments = options.meterProvider === undefined ? undefined : instrumentsOf(options.meterProvider);
+
+  /** The server's side of a request that goes this way. */
+  const side = (direction: Direction): 'server' | 'client' => (direction === 'received' ? 'server' : 'client');
+
+  const learn = (request: OpenRequest, result: unknown): void => {
+    if (request.method === 'tools/list') known.tools.learn(result);
+    else if (request.method === 'prompts/list') known.prompts.learn(result);
+    const version = textMember(result, 'protocolVersion');
+    if (request.method === 'initialize' && version !== undefined) request.session.protocolVersion = version;
+    const info = metaMember(result, 'serverInfo') ?? member(result, 'serverInfo');
+    if (options.serverName === undefined) serverName = textMember(info, 'name') ?? serverName;
+  };
+
+  const transportAttributes = (kind: 'pipe' | 'tcp' | undefined, version: string | undefined): Attributes => ({
+    ...(kind !== undefined && { 'network.transport': kind }),
+    ...(kind === 'tcp' && { 'network.protocol.name': 'http' }),
+    ...(version !== undefined && { 'mcp.protocol.version': version }),
+  });
+
+  return {
+    main,
+    sessions: known.sessions,
+    sessionId: (extra) => options.session?.(extra),
+    sessionKey: (id) => client.hashUser(`mcp-session ${id ?? Math.random()}`),
+    userHash: (extra) => {
+      const user = extra === undefined ? undefined : options.user?.(extra);
+      return user === undefined ? undefined : client.hashUser(user);
+    },
+    flows: (flows, session) => {
+      for (const { step, seconds, from, to } of flows) {
+        client.protocolLatency({
+          flowStep: step,
+          latencySeconds: seconds,
+          serverName,
+          sessionKey: session.key,
+          metadata: { from_method: from, to_method: to, latency_seconds: seconds },
+        });
+      }
+    },
+    operation: (direction, request, { errorCode, rpcCode, outputBytes, result }, now, kind) => {
+      const success = errorCode === undefined;
+      if (direction === main && result !== undefined) learn(request, result);
+      const method = methodLabel(request.method, known.extensions, success);
+      const isTool = request.method === 'tools/call';
+      const names = isTool ? known.tools : known.prompts;
+      const register = registered(peer, isTool ? 'Tools' : 'Prompts');
+      const name = request.name === undefined ? undefined : names.label(request.name, success, register);
+      const { protocolVersion = request.session.protocolVersion, session } = request;
+      const milliseconds = now - request.startedAt;
+
+      client.toolExecution({
+        toolName: isTool ? (name ?? OTHER) : method,
+        method,
+        success,
+        durationMs: milliseconds,
+        serverName,
+        clientName: request.clientName,
+        clientVersion: request.clientVersion,
+        userHash: request.userHash,
+        errorCode,
+        inputSizeBytes: request.inputBytes,
+        outputSizeBytes: outputBytes ?? 0,
+        ...(session.key !== undefined && { dimensions: { session_key: session.key } }),
+        metadata: {
+          protocol_version: protocolVersion,
+          // What a caller asked for that the server does not have: kept to look at, never a label.
+          ...(isTool && { actual_tool_name: request.name?.slice(0, 100) }),
+          ...(request.progress > 0 && { progress_notifications: request.progress }),
+          ...(request.duplicate && { duplicate_id: true }),
+          ...(direction !== main && { initiator: main === 'received' ? 'server' : 'client' }),
+        },
+      });
+      instruments?.operation(side(direction), milliseconds / 1000, {
+        'mcp.method.name': method,
+        ...(isTool && { 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.name': name ?? OTHER }),
+        ...(!isTool && name !== undefined && { 'gen_ai.prompt.name': name }),
+        ...(errorCode !== undefined && { 'error.type': errorCode }),
+        ...(rpcCode !== undefined && { 'rpc.response.status_code': String(rpcCode) }),
+        ...transportAttributes(kind, protocolVersion),
+      });
+    },
+    notification: (direction, method) => {
+      if (options.notifications !== true) return;
+      const label = methodLabel(method, known.extensions, false);
+      client.custom('mcp_notifications', { dimensions: { method: label, direction, server_name: serverName } });
+    },
+    connectionClosed: (session, now, kind) => {
+      if (session.key !== undefined && session.requests > 0) {
+        const attributes = transportAttributes(kind, session.protocolVersion);
+        instruments?.session(main === 'received' ? 'server' : 'client', (now - session.beganAt) / 1000, attributes);
+      }
+      // A program that speaks over stdio is about to end.
+      if (kind === 'pipe') client.flush().catch(() => {});
+    },
+  };
+}

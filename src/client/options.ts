@@ -1,0 +1,121 @@
+/** What a client is told by its caller and by the environment, checked once; a fault disables the client and never throws. */
+import { environmentVariable } from './runtime.ts';
+
+export interface MetricsClientOptions {
+  /** Base address of the gateway. Default `METRICS_SERVICE_URL`, else `http://127.0.0.1:8890`. */
+  readonly url?: string;
+  /** Key of this service. Default `METRICS_API_KEY`; without one the client is disabled, and says so once. */
+  readonly apiKey?: string;
+  /** Name under which the metrics appear. Default `OTEL_SERVICE_NAME`, else `unknown_service`. */
+  readonly service?: string;
+  /** Version of the service. */
+  readonly version?: string;
+  /** This process among others of the service. */
+  readonly instanceId?: string;
+  /** False makes every call do nothing. Default true. */
+  readonly enabled?: boolean;
+  /**
+   * Salt of user hashes. Default `METRICS_USER_HASH_SALT`, else the API key, so that names cannot be found by trying
+   * them out. The empty text gives the unsalted hashes of deployed emitters.
+   */
+  readonly userHashSalt?: string;
+  /** Longest time a metric waits before it is sent, in milliseconds. Default 2,000. */
+  readonly flushIntervalMs?: number;
+  /** Metrics in a request; so many waiting are sent at once. Default 500, at most 5,000. */
+  readonly maxBatchSize?: number;
+  /** Metrics that may wait, beside the batch on its way, of 1,000 characters on average at most; the oldest are dropped and counted.
+   * Default 10,000. */
+  readonly maxQueueSize?: number;
+  /** How long an answer may take before the request is tried again, in milliseconds. Default 5,000. */
+  readonly requestTimeoutMs?: number;
+  /** Characters of free text (such as search queries) that are sent; 0 sends none. Default 100, at most 200. */
+  readonly maxTextLength?: number;
+  /** Takes warnings, each kind once. Default `console.warn`. */
+  readonly onWarning?: (message: string) => void;
+  /** Default the host's `fetch`. */
+  readonly fetch?: typeof fetch;
+}
+
+/** As the client uses them. */
+export interface ResolvedOptions {
+  /** Why the client does nothing; undefined for one that works. */
+  readonly disabled: string | undefined;
+  /** Of `POST /metrics`. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly service: string;
+  readonly version: string | undefined;
+  readonly instanceId: string | undefined;
+  readonly userHashSalt: string;
+  readonly flushIntervalMs: number;
+  readonly maxBatchSize: number;
+  readonly maxQueueSize: number;
+  readonly requestTimeoutMs: number;
+  readonly maxTextLength: number;
+  readonly fetch: typeof fetch;
+  /** Once per kind; never throws. */
+  readonly warn: (kind: string, message: string) => void;
+}
+
+/** Makes a name of what the gateway takes for one. */
+const clean = (text: string | undefined, forbidden: RegExp, longest: number): string | undefined =>
+  text?.replace(forbidden, '-').slice(0, longest);
+
+const between = (value: number | undefined, preset: number, least: number, most: number): number =>
+  value === undefined || Number.isNaN(value) ? preset : Math.min(Math.max(value, least), most);
+
+function ingestUrl(base: string): string | undefined {
+  try {
+    const url = new URL(base);
+    if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return undefined;
+    return `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/metrics$/, '')}/metrics`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** One voice per process for a client without a key: a service that makes many clients says it once. */
+let saidDisabled = false;
+
+export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
+  const apiKey = given.apiKey ?? environmentVariable('METRICS_API_KEY') ?? '';
+  const url = ingestUrl(given.url ?? environmentVariable('METRICS_SERVICE_URL') ?? 'http://127.0.0.1:8890');
+  const service = given.service ?? environmentVariable('OTEL_SERVICE_NAME');
+  const said = new Set<string>();
+  const warn = (kind: string, message: string): void => {
+    if (said.has(kind)) return;
+    said.add(kind);
+    try {
+      (given.onWarning ?? console.warn)(`mcp-metrics-client: ${message}`);
+    } catch {
+      // A warning that cannot be given changes nothing for the service.
+    }
+  };
+
+  let disabled: string | undefined;
+  if (given.enabled === false) disabled = 'switched off';
+  else if (apiKey === '') disabled = 'set METRICS_API_KEY or pass apiKey';
+  else if (!/^[\x21-\x7e]+$/.test(apiKey)) disabled = 'the API key has characters that no header can carry';
+  else if (url === undefined) disabled = 'METRICS_SERVICE_URL or url is not an http(s) address without credentials';
+  if (disabled !== undefined && given.enabled !== false && (!saidDisabled || apiKey !== '')) {
+    saidDisabled = true;
+    warn('disabled', `no metrics are sent: ${disabled}`);
+  }
+
+  return {
+    disabled,
+    url: url ?? '',
+    apiKey,
+    service: clean(service, /[^A-Za-z0-9_-]/g, 100) || 'unknown_service',
+    version: given.version?.slice(0, 50),
+    instanceId: clean(given.instanceId, /[^A-Za-z0-9_.-]/g, 100) || undefined,
+    userHashSalt: given.userHashSalt ?? environmentVariable('METRICS_USER_HASH_SALT') ?? apiKey,
+    flushIntervalMs: between(given.flushIntervalMs, 2000, 1, 3_600_000),
+    maxBatchSize: between(given.maxBatchSize, 500, 1, 5000),
+    maxQueueSize: between(given.maxQueueSize, 10_000, 1, 1_000_000),
+    requestTimeoutMs: between(given.requestTimeoutMs, 5000, 1, 600_000),
+    maxTextLength: between(given.maxTextLength, 100, 0, 200),
+    fetch: given.fetch ?? ((input, init) => fetch(input, init)),
+    warn,
+  };
+}

@@ -1,0 +1,22 @@
+/** When to try again: exponential backoff with jitter, and the server's own word where it gives one. */
+
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 30_000;
+/** A `Retry-After` beyond this is not believed: the buffer would only overflow meanwhile. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+/** Between half and all of 250 ms × 2^attempt, at most 30 s: a restarted gateway is not met by all its clients at once. */
+export function backoffMs(attempt: number): number {
+  const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 16));
+  return ceiling / 2 + Math.random() * (ceiling / 2);
+}
+
+/**
+ * `Retry-After` as milliseconds from now: whole seconds or an HTTP date (RFC 9110, section 10.2.3).
+ * @returns undefined where there is none, or one that cannot be read
+ */
+export function retryAfterMs(header: string | null | undefined, now: number): number | undefined {
+  if (!header) return undefined;
+  const delay = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return Number.isNaN(delay) ? undefined : Math.min(Math.max(delay, 0), LONGEST_WAIT_MS);
+}

@@ -1,0 +1,201 @@
+/** Brings recorded metrics to the gateway in the background: batches by size and time, one request at a time, retries. */
+import { createBuffer } from './buffer.ts';
+import { cancelExitFlush, requestExitFlush } from './exit-flush.ts';
+import type { ResolvedOptions } from './options.ts';
+import { postBatch, sealBatch } from './post.ts';
+import type { Answer, Batch } from './post.ts';
+import { backoffMs } from './retry.ts';
+import { backgroundTimer, monotonicNow } from './runtime.ts';
+import type { ClientStats } from './stats.ts';
+
+/** Characters in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
+const MAX_BATCH_CHARACTERS = 1_000_000;
+/** The gateway remembers an idempotency key for 24 hours; a batch that may have arrived is not sent after half of that. */
+const MAX_BATCH_AGE_MS = 12 * 3_600_000;
+/** Answers that say that this very request is wrong. Any other may pass with time: a proxy, a restart, a deploy. */
+const REFUSED: ReadonlySet<number> = new Set([400, 401, 403, 413, 415, 422]);
+/** How long a process that has nothing else to do is kept for what is left. */
+const EXIT_FLUSH_MS = 2000;
+
+export interface Sender {
+  /** Takes one metric as JSON text. */
+  readonly enqueue: (metric: string) => void;
+  /** Sends what was recorded before the call; resolves when that is settled or at the deadline. Never rejects. */
+  readonly flush: (timeoutMs: number) => Promise<void>;
+  /** As `flush`; then drops the rest, counted, and takes nothing more. */
+  readonly shutdown: (timeoutMs: number) => Promise<void>;
+}
+
+export function createSender(options: ResolvedOptions, stats: ClientStats): Sender {
+  const { warn } = options;
+  const identity = { service: options.service, version: options.version, instance_id: options.instanceId };
+  const head = `${JSON.stringify(identity).slice(0, -1)},"metrics":[`;
+  const buffer = createBuffer(options.maxQueueSize);
+  /** Sealed and not settled, oldest first: one batch, or the parts of one that was too large. */
+  const batches: Batch[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timerDue = 0;
+  let running: Promise<void> | undefined;
+  let abort: (() => void) | undefined;
+  let failures = 0;
+  /** No request before this monotonic time: the gateway's own word, or a backoff, which a flush may cut short. */
+  let notBefore = 0;
+  let gatewayAskedToWait = false;
+  let flushTarget = 0;
+  let closing: Promise<void> | undefined;
+
+  const outstanding = (): number => stats.queued + stats.inFlight;
+  const settled = (): number => stats.recorded - outstanding();
+
+  const wake = (delayMs: number): void => {
+    const due = monotonicNow() + delayMs;
+    if (timer !== undefined) {
+      if (timerDue <= due) return;
+      clearTimeout(timer);
+    }
+    timerDue = due;
+    timer = backgroundTimer(() => {
+      timer = undefined;
+      run().catch(() => {});
+    }, delayMs);
+  };
+
+  const settle = (batch: Batch): void => {
+    batches.shift();
+    stats.inFlight -= batch.metrics.length;
+  };
+
+  const split = async (batch: Batch): Promise<void> => {
+    const middle = batch.metrics.length >> 1;
+    const halves = [batch.metrics.slice(0, middle), batch.metrics.slice(middle)];
+    const parts = await Promise.all(halves.map((half) => sealBatch(head, half, monotonicNow())));
+    batches.splice(0, 1, ...parts);
+  };
+
+  const drop = (batch: Batch, reason: string): void => {
+    settle(batch);
+    stats.dropped.refused += batch.metrics.length;
+    warn(reason.slice(0, 11), `metrics were dropped: ${reason}`);
+  };
+
+  const apply = async (batch: Batch, { status, rejected, detail, waitMs }: Answer): Promise<void> => {
+    if (status === 200) {
+      failures = 0;
+      settle(batch);
+      stats.accepted += batch.metrics.length - rejected;
+      stats.rejected += rejected;
+      if (rejected > 0) warn('rejected', `the gateway rejected ${rejected} metrics: ${detail}`);
+    } else if (status === 413 && batch.metrics.length > 1) {
+      await split(batch);
+    } else if (REFUSED.has(status)) {
+      drop(batch, `answer ${status} ${detail}`);
+    } else {
+      stats.retries += 1;
+      gatewayAskedToWait = waitMs !== undefined;
+      notBefore = monotonicNow() + (waitMs ?? backoffMs(failures));
+      failures += 1;
+      if (failures === 3)
+        warn('unreachable', `no success at ${options.url} (answer ${status}); metrics are kept and sent later`);
+    }
+  };
+
+  /** One try at the oldest batch. */
+  const attempt = async (batch: Batch): Promise<void> => {
+    if (monotonicNow() - batch.sealedAt > MAX_BATCH_AGE_MS) {
+      drop(batch, 'too old to be sent again without counting twice');
+      return;
+    }
+    const controller = new AbortController();
+    abort = () => controller.abort();
+    const timeout = backgroundTimer(abort, options.requestTimeoutMs);
+    stats.requests += 1;
+    const answer = await postBatch(options.fetch, options.url, options.apiKey, batch, controller.signal);
+    clearTimeout(timeout);
+    abort = undefined;
+    // After shutdown's deadline the batch is no longer ours to settle.
+    if (batches[0] === batch) await apply(batch, answer);
+  };
+
+  /** Sends until less than a full batch is left that nobody waits for, or until a try failed. */
+  const send = async (): Promise<void> => {
+    let tries = 0;
+    for (;;) {
+      if (monotonicNow() < notBefore) return;
+      if (batches.length === 0) {
+        if (tries > 0 && settled() >= flushTarget && stats.queued < options.maxBatchSize) return;
+        const metrics = buffer.take(options.maxBatchSize, MAX_BATCH_CHARACTERS);
+        if (metrics.length === 0) return;
+        stats.queued -= metrics.length;
+        stats.inFlight += metrics.length;
+        batches.push(await sealBatch(head, metrics, monotonicNow()));
+      }
+      const batch = batches[0];
+      if (batch === undefined) return;
+      await attempt(batch);
+      tries += 1;
+    }
+  };
+
+  const run = (): Promise<void> => {
+    running ??= send().finally(() => {
+      running = undefined;
+      if (outstanding() === 0) cancelExitFlush(exitFlush);
+      else wake(Math.max(notBefore - monotonicNow(), batches.length > 0 ? 0 : options.flushIntervalMs));
+    });
+    return running;
+  };
+
+  /** Runs until what was recorded so far is settled, the deadline, or a wait that reaches beyond it. */
+  const drain = async (timeoutMs: number, abortAtDeadline: boolean): Promise<void> => {
+    const target = stats.recorded;
+    const deadline = monotonicNow() + timeoutMs;
+    flushTarget = Math.max(flushTarget, target);
+    if (!gatewayAskedToWait) notBefore = 0;
+    let expire = (): void => {};
+    const expired = new Promise<void>((resolve) => (expire = resolve));
+    const end = setTimeout(expire, timeoutMs);
+    while (settled() < target && monotonicNow() < deadline) {
+      await Promise.race([run(), expired]);
+      const pauseMs = notBefore - monotonicNow();
+      if (settled() >= target || monotonicNow() + pauseMs >= deadline) break;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, 1)));
+    }
+    clearTimeout(end);
+    if (abortAtDeadline && settled() < target) abort?.();
+  };
+  const exitFlush = (): Promise<void> => drain(EXIT_FLUSH_MS, true);
+
+  const close = async (timeoutMs: number): Promise<void> => {
+    await drain(timeoutMs, true);
+    stats.dropped.shutdown += outstanding();
+    stats.queued = stats.inFlight = 0;
+    buffer.clear();
+    batches.length = 0;
+    clearTimeout(timer);
+    cancelExitFlush(exitFlush);
+  };
+
+  return {
+    enqueue: (metric) => {
+      stats.recorded += 1;
+      if (closing !== undefined) {
+        stats.dropped.shutdown += 1;
+        return;
+      }
+      const waiting = stats.queued;
+      const dropped = buffer.push(metric);
+      stats.queued += 1 - dropped;
+      if (dropped > 0) {
+        stats.dropped.overflow += dropped;
+        warn('overflow', 'the buffer is full: the oldest metrics are dropped and counted');
+      }
+      if (waiting === 0) requestExitFlush(exitFlush);
+      // A run that is under way, or a batch that waits for its next try, looks at the buffer afterwards.
+      if (running !== undefined || batches.length > 0) return;
+      if (waiting === 0) wake(options.flushIntervalMs);
+      else if (waiting + 1 === options.maxBatchSize) wake(0);
+    },
+    flush: (timeoutMs) => drain(timeoutMs, false),
+    shutdown: (timeoutMs) => (closing ??= close(timeoutMs)),
+  };
+}

@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { createMetricsClient } from '../../src/client/index.ts';
+import type { ClientStats } from '../../src/client/index.ts';
+import { createBuffer } from '../../src/client/buffer.ts';
+import { startStandIn, type Answer } from './stand-in-gateway.ts';
+
+const balance = (stats: ClientStats): number => {
+  const { overflow, refused, invalid, shutdown } = stats.dropped;
+  return stats.accepted + stats.rejected + overflow + refused + invalid + shutdown + stats.queued + stats.inFlight;
+};
+
+t.test('when the buffer is full the oldest go, counted and told once', async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  const warnings: string[] = [];
+  const client = createMetricsClient({
+    url: gateway.url,
+    apiKey: 'k',
+    maxQueueSize: 10,
+    flushIntervalMs: 3_600_000,
+    onWarning: (text) => warnings.push(text),
+  });
+  for (let n = 0; n < 25; n += 1) client.custom('x', { dimensions: { n } });
+  t.match(client.stats(), { recorded: 25, queued: 10, dropped: { overflow: 15 } });
+  await client.shutdown();
+  t.strictSame(
+    gateway.accepted.map((metric) => metric.dimensions['n']),
+    [15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+  );
+  t.equal(warnings.length, 1);
+});
+
+t.test('the buffer is bounded by size as well as by number, and keeps the order', async () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.oneof({ weight: 4, arbitrary: fc.nat(3000) }, fc.constant('take' as const)), { maxLength: 300 }),
+      (maxMetrics, steps) => {
+        const buffer = createBuffer(maxMetrics);
+        const model: string[] = [];
+        for (const [index, step] of steps.entries()) {
+          if (step === 'take') {
+            const taken = buffer.take(5, 4000);
+            const expected: string[] = [];
+            let length = 0;
+            while (model.length > 0 && expected.length < 5) {
+              length += model[0]!.length + 1;
+              if (expected.length > 0 && length > 4000) break;
+              expected.push(model.shift()!);
+            }
+            if (taken.join() !== expected.join()) return false;
+          } else {
+            const metric = `${index}:${'x'.repeat(step)}`;
+            const dropped = buffer.push(metric);
+            model.push(metric);
+            let expected = 0;
+            const total = (): number => model.reduce((sum, text) => sum + text.length, 0);
+            while (model.length > 1 && (model.length > maxMetrics || total() > maxMetrics * 1000)) {
+              model.shift();
+              expected += 1;
+            }
+            if (dropped !== expected) return false;
+          }
+        }
+        return buffer.take(1000, Number.POSITIVE_INFINITY).join() === model.join();
+      },
+    ),
+  );
+});
+
+t.test('whatever the gateway does, the books balance, and what it took in counts once', async () => {
+  const answers: fc.Arbitrary<Answer | undefined> = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(undefined) },
+    fc.constantFrom<Answer>(
+      { status: 500 },
+      { status: 409 },
+      { status: 503, headers: { 'retry-after': '0' } },
+      { status: 400 },
+      { status: 422 },
+      { status: 413 },
+      { status: 200, takeIn: true, cut: true },
+      { status: 0, cut: true },
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(answers, { maxLength: 12 }),
+      fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 1, max: 12 }),
+      async (plan, bursts, maxBatchSize) => {
+        const gateway = await startStandIn();
+        try {
+          gateway.answer = (_, index) => plan[index];
+          const client = createMetricsClient({
+            url: gateway.url,
+            apiKey: 'k',
+            maxBatchSize,
+            maxQueueSize: 60,
+            flushIntervalMs: 1,
+            onWarning: () => {},
+          });
+          let n = 0;
+          for (const burst of bursts) {
+            for (let i = 0; i < burst; i += 1) client.custom('x', { dimensions: { n: (n += 1) } });
+            await new Promise((resolve) => setImmediate(resolve));
+            if (balance(client.stats()) !== n) return false;
+          }
+          await client.shutdown({ timeoutMs: 200 });
+          const stats = client.stats();
+          const ids = gateway.accepted.map((metric) => metric.dimensions['n']);
+          return (
+            balance(stats) === n &&
+            stats.queued === 0 &&
+            stats.inFlight === 0 &&
+            new Set(ids).size === ids.length &&
+            ids.length >= stats.accepted
+          );
+        } finally {
+          await gateway.close();
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});

@@ -1,0 +1,71 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { startChild } from '../support/child.ts';
+import { plainNode } from '../support/plain-node.ts';
+import { startStandIn } from './stand-in-gateway.ts';
+
+const CLIENT = join(import.meta.dirname, '../../src/client/index.ts');
+
+/** Runs a program that has `client`, and tells how it ended and how long it took. */
+async function run(url: string, program: string): Promise<{ code: number | null; output: string; ms: number }> {
+  const began = performance.now();
+  const script = `
+    import { createMetricsClient } from ${JSON.stringify(CLIENT)};
+    const client = createMetricsClient({ url: ${JSON.stringify(url)}, apiKey: 'k', service: 's' });
+    ${program}`;
+  const child = await startChild(...plainNode('--input-type=module', '--eval', script));
+  const { code } = await child.exited;
+  return { code, output: child.output(), ms: performance.now() - began };
+}
+
+t.test('a process that has nothing more to do sends what is left before it ends', async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  const { code, output } = await run(gateway.url, `for (let n = 0; n < 1200; n += 1) client.custom('x');`);
+  t.equal(code, 0);
+  t.equal(output, '');
+  t.equal(gateway.accepted.length, 1200);
+});
+
+t.test('without a gateway it ends soon all the same', async (t) => {
+  const { code, ms } = await run('http://127.0.0.1:9', `client.custom('x');`);
+  t.equal(code, 0);
+  t.ok(ms < 5000, `${ms} ms`);
+});
+
+t.test('a gateway that takes the connection and says nothing keeps it for seconds, not for ever', async (t) => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const { code, ms } = await run(`http://127.0.0.1:${port}`, `client.custom('x');`);
+  t.equal(code, 0);
+  t.ok(ms < 6000, `${ms} ms`);
+});
+
+t.test('the client listens to no signal, and many clients to beforeExit once', async (t) => {
+  const { output } = await run(
+    'http://127.0.0.1:9',
+    `for (let i = 0; i < 50; i += 1) createMetricsClient({ apiKey: 'k', url: 'http://127.0.0.1:9' }).custom('x');
+     const counts = ['SIGINT', 'SIGTERM', 'SIGHUP', 'exit', 'beforeExit', 'uncaughtException', 'unhandledRejection']
+       .map((name) => process.listenerCount(name));
+     console.log(JSON.stringify(counts));
+     process.exit(0);`,
+  );
+  t.strictSame(JSON.parse(output), [0, 0, 0, 0, 1, 0, 0]);
+});
+
+t.test('after shutdown nothing is left that could keep or wake the process', async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  const { output } = await run(
+    gateway.url,
+    `client.custom('x');
+     await client.shutdown();
+     console.log(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length);`,
+  );
+  t.equal(output.trim(), '0');
+  t.equal(gateway.accepted.length, 1);
+});

@@ -1,0 +1,121 @@
+import t from 'tap';
+import { createMetricsClient, type MetricsClientOptions } from '../../src/client/index.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { startStandIn, type StandInGateway } from './stand-in-gateway.ts';
+
+let gateway: StandInGateway;
+t.beforeEach(async () => {
+  gateway = await startStandIn();
+});
+t.afterEach(() => gateway.close());
+
+const connect = (options: MetricsClientOptions = {}): ReturnType<typeof createMetricsClient> =>
+  createMetricsClient({ url: gateway.url, apiKey: 'k', service: 's', onWarning: () => {}, ...options });
+
+const numbers = (): unknown[] => gateway.accepted.map((metric) => metric.dimensions['n']);
+const count = (client: ReturnType<typeof createMetricsClient>, from: number, to: number): void => {
+  for (let n = from; n < to; n += 1) client.custom('x', { dimensions: { n } });
+};
+const upTo = (n: number): number[] => [...Array.from({ length: n }).keys()];
+
+t.test('metrics wait for each other: one request after the interval', async (t) => {
+  const client = connect({ flushIntervalMs: 50 });
+  count(client, 0, 20);
+  await waitFor('the batch', () => gateway.accepted.length === 20);
+  t.equal(gateway.requests.length, 1);
+  t.strictSame(numbers(), upTo(20));
+  await client.shutdown();
+});
+
+t.test('a full batch is sent at once, in order, without waiting for the interval', async (t) => {
+  const client = connect({ flushIntervalMs: 3_600_000, maxBatchSize: 10 });
+  count(client, 0, 25);
+  await waitFor('two full batches', () => client.stats().accepted === 20);
+  t.strictSame(
+    gateway.requests.map((request) => request.body.metrics.length),
+    [10, 10],
+  );
+  t.match(client.stats(), { recorded: 25, accepted: 20, queued: 5, inFlight: 0 });
+  await client.shutdown();
+  t.strictSame(numbers(), upTo(25));
+});
+
+t.test('flush sends what was recorded before it and resolves once that is in the gateway', async (t) => {
+  const client = connect({ flushIntervalMs: 3_600_000 });
+  count(client, 0, 3);
+  await client.flush();
+  t.strictSame(numbers(), [0, 1, 2]);
+  t.match(client.stats(), { accepted: 3, queued: 0, inFlight: 0 });
+  await client.shutdown();
+});
+
+t.test('flush gives up at its deadline while the gateway hangs, and keeps the metrics', async (t) => {
+  gateway.answer = (_, index) => (index === 0 ? { status: 200, afterMs: 1000 } : undefined);
+  const client = connect();
+  count(client, 0, 3);
+  const began = performance.now();
+  await client.flush({ timeoutMs: 100 });
+  t.ok(performance.now() - began < 900);
+  t.equal(client.stats().inFlight, 3);
+  await client.flush();
+  t.strictSame(numbers(), [0, 1, 2]);
+  await client.shutdown();
+});
+
+t.test('bodies are compressed from a kilobyte on, and small ones are not', async (t) => {
+  const client = connect();
+  count(client, 0, 1);
+  await client.flush();
+  count(client, 1, 50);
+  await client.flush();
+  t.equal(gateway.requests[0]!.headers['content-encoding'], undefined);
+  t.equal(gateway.requests[1]!.headers['content-encoding'], 'gzip');
+  t.ok(gateway.requests[1]!.raw.length < 1000);
+  t.strictSame(numbers(), upTo(50));
+  await client.shutdown();
+});
+
+t.test('shutdown sends the rest; what is recorded afterwards is counted as dropped', async (t) => {
+  const client = connect({ maxBatchSize: 7 });
+  count(client, 0, 50);
+  await Promise.all([client.shutdown(), client.shutdown()]);
+  t.strictSame(numbers(), upTo(50));
+  client.custom('late');
+  t.match(client.stats(), { recorded: 51, accepted: 50, dropped: { shutdown: 1 }, queued: 0 });
+});
+
+t.test('shutdown without a gateway ends at its deadline and counts what it drops', async (t) => {
+  await gateway.close();
+  const client = connect();
+  count(client, 0, 5);
+  const began = performance.now();
+  await client.shutdown({ timeoutMs: 200 });
+  t.ok(performance.now() - began < 1000);
+  t.match(client.stats(), { recorded: 5, accepted: 0, dropped: { shutdown: 5 }, queued: 0, inFlight: 0 });
+  await gateway.reopen();
+});
+
+t.test('shutdown aborts a request that hangs, so that nothing keeps the process', async (t) => {
+  gateway.answer = () => ({ status: 200, afterMs: 60_000 });
+  const client = connect({ requestTimeoutMs: 60_000 });
+  count(client, 0, 5);
+  await client.shutdown({ timeoutMs: 100 });
+  t.match(client.stats(), { dropped: { shutdown: 5 }, inFlight: 0 });
+});
+
+t.test('under a steady stream requests stay apart by the interval, not by the round trip', async (t) => {
+  const client = connect({ flushIntervalMs: 100 });
+  const began = performance.now();
+  let n = 0;
+  await waitFor(
+    'half a second of records',
+    () => {
+      count(client, n, (n += 1));
+      return performance.now() - began > 500;
+    },
+    { everyMs: 2 },
+  );
+  await client.shutdown();
+  t.equal(gateway.accepted.length, n);
+  t.ok(gateway.requests.length <= 7, `${gateway.requests.length} requests`);
+});
