@@ -86,6 +86,7 @@ def first_segment(url: str | None) -> str | None:
 async def observe(app: ASGIApp, scope: Scope, receive: Receive, send: Send, report: Callable[[Exchange], None]) -> None:
     """Runs the application and calls `report` once: as the answer begins, or when there will be none.
 
+    That the client has gone is seen where the application itself asks for it, or where the server cancels it.
     What happens to a stream afterwards, such as a client that closes it, is not the request's failure.
     """
     exchange = Exchange(scope)
@@ -105,6 +106,8 @@ async def observe(app: ASGIApp, scope: Scope, receive: Receive, send: Send, repo
         exchange.duration_ms = exchange.stopwatch.milliseconds
         exchange.status = message["status"]
         exchange.response_headers = message.get("headers", ())
+        if disconnected:
+            exchange.error_code = ABORTED
         try:
             await send(message)
         finally:

@@ -27,8 +27,16 @@ _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _readable = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
+def _whole(text: str) -> str:
+    """Replaces halves of surrogate pairs, which Python can hold and no gateway takes."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def truncate(text: str, characters: int) -> str:
     """Cuts to a number of UTF-16 units, which is how the gateway counts, without splitting a character."""
+    text = _whole(text)
     if len(text) * 2 <= characters:
         return text
     text = text[:characters]
@@ -75,6 +83,7 @@ def _metadata_value(value: object) -> object:
             value = value[: len(value) * 9 // 10]
         return value
     try:
+        value = json.loads(_whole(_readable(value)))
         return value if _json_characters(value) <= MAX_METADATA_CHARACTERS else None
     except (TypeError, ValueError, RecursionError):
         return None
@@ -88,7 +97,7 @@ def _metadata(given: Mapping[str, object]) -> dict[str, object]:
             continue
         if len(kept) == MAX_METADATA_FIELDS:
             break
-        kept[name[:MAX_NAME_CHARACTERS]] = value
+        kept[truncate(name, MAX_NAME_CHARACTERS)] = value
     return kept
 
 

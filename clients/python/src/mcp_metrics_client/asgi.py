@@ -31,7 +31,10 @@ _UNNAMED_SEGMENTS = frozenset({"api", "v0", "v0.1", "v1", "v2", "v3"})
 
 
 class _Middleware:
-    """What the three have in common."""
+    """What the three have in common.
+
+    paths: report requests to these and below them; default, all but `exclude_paths`.
+    """
 
     def __init__(
         self,
@@ -39,18 +42,29 @@ class _Middleware:
         *,
         service_name: str | None = None,
         client: MetricsClient | None = None,
+        paths: Collection[str] | None = None,
         exclude_paths: Collection[str] = QUIET_PATHS,
     ) -> None:
         self.app = app
         self.client = client or shared_client(service_name)
+        self._paths = None if paths is None else tuple(path.rstrip("/") for path in paths)
         self._exclude = frozenset(exclude_paths)
+
+    def watches(self, scope: Scope) -> bool:
+        """Whether this is a request to report."""
+        if scope["type"] != "http" or not self.client.enabled:
+            return False
+        path = scope.get("path", "")
+        if self._paths is None:
+            return path not in self._exclude
+        return any(path == wanted or path.startswith(f"{wanted}/") for wanted in self._paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes everything through; reports HTTP requests."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, self._flushing(send))
             return
-        if scope["type"] != "http" or not self.client.enabled or scope.get("path") in self._exclude:
+        if not self.watches(scope):
             await self.app(scope, receive, send)
             return
         await observe(self.app, scope, receive, send, self._report_safely)
@@ -97,13 +111,14 @@ class AuthMetricsMiddleware(_Middleware):
         *,
         service_name: str | None = None,
         client: MetricsClient | None = None,
+        paths: Collection[str] | None = None,
         exclude_paths: Collection[str] = QUIET_PATHS,
         find_method: Find = lambda exchange: exchange.header("X-Auth-Method"),
         find_user: Find = lambda exchange: exchange.header("X-Username"),
         find_server: Find = lambda exchange: first_segment(exchange.header("X-Original-URL")),
         user_salt: str | None = None,
     ) -> None:
-        super().__init__(app, service_name=service_name, client=client, exclude_paths=exclude_paths)
+        super().__init__(app, service_name=service_name, client=client, paths=paths, exclude_paths=exclude_paths)
         self._find_method = find_method
         self._find_user = find_user
         self._find_server = find_server
@@ -150,13 +165,14 @@ class RegistryMetricsMiddleware(_Middleware):
         *,
         service_name: str | None = None,
         client: MetricsClient | None = None,
+        paths: Collection[str] | None = None,
         exclude_paths: Collection[str] = QUIET_PATHS,
         find_operation: Find = default_operation,
         find_resource_type: Find = default_resource_type,
         find_user: Find = lambda exchange: exchange.header("X-Username"),
         user_salt: str | None = None,
     ) -> None:
-        super().__init__(app, service_name=service_name, client=client, exclude_paths=exclude_paths)
+        super().__init__(app, service_name=service_name, client=client, paths=paths, exclude_paths=exclude_paths)
         self._find_operation = find_operation
         self._find_resource_type = find_resource_type
         self._find_user = find_user
@@ -223,15 +239,11 @@ class DiscoveryMetricsMiddleware(_Middleware):
         client: MetricsClient | None = None,
         find_query: Find = default_query,
     ) -> None:
-        super().__init__(app, service_name=service_name, client=client)
-        self._paths = frozenset(paths)
+        super().__init__(app, service_name=service_name, client=client, paths=paths)
         self._find_query = find_query
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes everything through; reports searches."""
-        if scope["type"] == "http" and scope.get("path") not in self._paths:
-            await self.app(scope, receive, send)
-            return
         token = _details.set({})
         try:
             await super().__call__(scope, receive, send)
