@@ -49,10 +49,14 @@ function readDimensions(
   for (const key in raw) {
     const value = raw[key];
     if (value === null || value === undefined) continue;
-    dimensions[key] =
+    const read =
       typeof value === 'string' && (key === 'success' || key === 'healthy')
         ? (BOOLEAN_TEXTS.get(value) ?? value)
         : value;
+    // A plain assignment to this name would set the object's prototype instead.
+    if (key === '__proto__') {
+      Object.defineProperty(dimensions, key, { value: read, enumerable: true, configurable: true, writable: true });
+    } else dimensions[key] = read;
   }
   return dimensions;
 }
