@@ -11,6 +11,11 @@ export type FileState = 'same' | 'gone' | 'replaced' | 'wal-gone';
 export interface FileGuard {
   /** A few microseconds; call before each transaction. */
   readonly check: () => FileState;
+  /**
+   * Removes the log of a database that was replaced, once its connection is closed: SQLite leaves it there, and would
+   * take it for the new file's. A log that came with the new file stays.
+   */
+  readonly discardLog: () => void;
 }
 
 /** @param path of a database that was just opened and has been read, so that its files are there */
@@ -24,6 +29,10 @@ export function guardFile(path: string): FileGuard {
       const walNow = identity(`${path}-wal`);
       if (wal === undefined) wal = walNow;
       return walNow === wal ? 'same' : 'wal-gone';
+    },
+    discardLog: () => {
+      if (wal === undefined || identity(`${path}-wal`) !== wal) return;
+      for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
     },
   };
 }

@@ -235,7 +235,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       } catch (error) {
         lastOrigin = undefined;
         reset();
-        throw asSinkError(error);
+        throw db.open ? asSinkError(error) : error;
       }
     },
     add,

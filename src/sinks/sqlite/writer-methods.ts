@@ -1,12 +1,9 @@
 /** What the writer's thread does on request: the only code that writes to the database file. */
-import type Database from 'better-sqlite3';
 import type { Checkpoint } from '../../core/journal.ts';
 import type { KeyRecord } from '../../core/key-store.ts';
-import { Rewind } from '../../core/sink.ts';
-import { openForWriting } from './database.ts';
-import { type FileGuard, guardFile, restoreFile } from './database-file.ts';
-import { type EventWriter, openEventWriter, type WriterCaps } from './event-writer.ts';
-import { type KeyChange, type KeysTable, openKeysTable, type StoredKey } from './keys-table.ts';
+import type { WriterCaps } from './event-writer.ts';
+import type { KeyChange, KeysTable, StoredKey } from './keys-table.ts';
+import { openConnection } from './writer-connection.ts';
 
 export interface WriterSettings {
   readonly path: string;
@@ -22,135 +19,83 @@ export interface WriterEvents {
   readonly keys: (keys: readonly StoredKey[], all: boolean) => void;
 }
 
-interface Open {
-  readonly db: Database.Database;
-  readonly guard: FileGuard;
-  readonly writer: EventWriter;
-  readonly keys: KeysTable;
-}
-
 export type WriterMethods = ReturnType<typeof createWriterMethods>;
 
 export function createWriterMethods({ path, caps, restarted }: WriterSettings, events: WriterEvents) {
-  let open = openAll();
-  let keyGeneration = open.keys.generation();
+  const connection = openConnection(path, caps, events.log, () => publishAllKeys());
+  const { use } = connection;
+  let keyGeneration = use().keys.generation();
   let dataVersion = readDataVersion();
-  /** Owed to the delivery, whoever noticed that the file is another. */
-  let rewind: Rewind | undefined;
   if (restarted) publishAllKeys();
 
-  function openAll(): Open {
-    const { db, migrations } = openForWriting(path);
-    if (migrations.length > 0) events.log('info', { path, migrations }, 'database migrated');
-    return { db, guard: guardFile(path), writer: openEventWriter(db, caps), keys: openKeysTable(db) };
-  }
-
   function readDataVersion(): number {
-    return open.db.pragma('data_version', { simple: true }) as number;
-  }
-
-  /** Makes sure that what is written now lands in the file at `path`. */
-  function ensureFile(): void {
-    const state = open.guard.check();
-    if (state === 'same') return;
-    if (state === 'gone') {
-      restoreFile(open.db, path);
-      open = openAll();
-      events.log('warn', { path }, 'the database file was deleted while in use; it was written back whole');
-      return;
-    }
-    if (state === 'wal-gone') {
-      open.db.pragma('wal_checkpoint(TRUNCATE)');
-      open.db.close();
-      open = openAll();
-      events.log(
-        'warn',
-        { path },
-        'the write-ahead log was deleted while in use; nothing was lost, its content is in the database',
-      );
-      return;
-    }
-    open.db.close();
-    open = openAll();
-    publishAllKeys();
-    const message = 'the database file was replaced while in use; going on from the checkpoint that the new one holds';
-    events.log('warn', { path, checkpoint: open.writer.checkpoint() ?? null }, message);
-    rewind = new Rewind(message, open.writer.checkpoint());
+    return use().db.pragma('data_version', { simple: true }) as number;
   }
 
   function publishAllKeys(): void {
-    keyGeneration = open.keys.generation();
-    events.keys(open.keys.list(), true);
+    const { keys } = use();
+    keyGeneration = keys.generation();
+    events.keys(keys.list(), true);
   }
 
   /** Runs a change of keys; the change is published before its caller gets the answer. */
-  function changeKeys<T>(work: () => T, changed: (result: T) => readonly StoredKey[]): T {
-    ensureFile();
-    const before = open.keys.generation();
-    const result = work();
+  function changeKeys<T>(work: (keys: KeysTable) => T, changed: (result: T) => readonly StoredKey[]): T {
+    const { keys } = use();
+    const before = keys.generation();
+    const result = work(keys);
     // Changed by another process in between? Then the next poll must see it.
-    if (before === keyGeneration) keyGeneration = open.keys.generation();
+    if (before === keyGeneration) keyGeneration = keys.generation();
     events.keys(changed(result), false);
     return result;
   }
+  const asList = (key: StoredKey | undefined): StoredKey[] => (key === undefined ? [] : [key]);
 
   return {
     write: (batch: ArrayBuffer, checkpoint: Checkpoint): { readonly written: number } => {
-      ensureFile();
-      if (rewind !== undefined) {
-        const owed = rewind;
-        rewind = undefined;
-        throw owed;
+      const { writer } = use();
+      const rewind = connection.takeRewind();
+      if (rewind !== undefined) throw rewind;
+      try {
+        return writer.write(batch, checkpoint);
+      } catch (error) {
+        connection.doubt(error);
+        throw error;
       }
-      return open.writer.write(batch, checkpoint);
     },
-    checkpoint: (): Checkpoint | undefined => open.writer.checkpoint(),
+    checkpoint: (): Checkpoint | undefined => use().writer.checkpoint(),
 
-    listKeys: (): StoredKey[] => open.keys.list(),
+    listKeys: (): StoredKey[] => use().keys.list(),
     insertKey: (key: StoredKey): void =>
       changeKeys(
-        () => open.keys.insert(key),
+        (keys) => keys.insert(key),
         () => [key],
       ),
     updateKey: (id: string, change: KeyChange): StoredKey | undefined =>
-      changeKeys(
-        () => open.keys.update(id, change),
-        (key) => (key === undefined ? [] : [key]),
-      ),
-    revokeKey: (id: string, at: number): StoredKey | undefined =>
-      changeKeys(
-        () => open.keys.revoke(id, at),
-        (key) => (key === undefined ? [] : [key]),
-      ),
+      changeKeys((keys) => keys.update(id, change), asList),
+    revokeKey: (id: string, at: number): StoredKey | undefined => changeKeys((keys) => keys.revoke(id, at), asList),
     rotateKey: (
       id: string,
       next: Pick<KeyRecord, 'id' | 'createdAt'> & { readonly sha256: string },
       oldExpiresAt: number,
     ): StoredKey[] =>
       changeKeys(
-        () => open.keys.rotate(id, next, oldExpiresAt),
-        (keys) => keys,
+        (keys) => keys.rotate(id, next, oldExpiresAt),
+        (changed) => changed,
       ),
-    syncEnvironmentKeys: (keys: Parameters<KeysTable['syncEnvironment']>[0], at: number) =>
+    syncEnvironmentKeys: (wanted: Parameters<KeysTable['syncEnvironment']>[0], at: number) =>
       changeKeys(
-        () => open.keys.syncEnvironment(keys, at),
+        (keys) => keys.syncEnvironment(wanted, at),
         ({ changed }) => changed,
       ),
-    addKeyUse: (uses: Parameters<KeysTable['addUse']>[0]): void => {
-      ensureFile();
-      open.keys.addUse(uses);
-    },
+    addKeyUse: (uses: Parameters<KeysTable['addUse']>[0]): void => use().keys.addUse(uses),
 
     /** Looks for changes by other processes; cheap where there are none. */
     poll: (): void => {
       const version = readDataVersion();
-      if (version === dataVersion && open.guard.check() === 'same') return;
-      ensureFile();
-      dataVersion = readDataVersion();
-      if (open.keys.generation() !== keyGeneration) publishAllKeys();
+      if (version === dataVersion) return;
+      dataVersion = version;
+      if (use().keys.generation() !== keyGeneration) publishAllKeys();
     },
-    close: (): void => {
-      open.db.close();
-    },
+    close: (): void => connection.close(),
   };
 }
