@@ -6,6 +6,7 @@ import { ConfigError, findConfig, loadConfig } from '../config.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandFailed, withConnectionOptions } from './connection.ts';
 import { demoCommand } from './demo.ts';
+import { doctorCommand } from './doctor.ts';
 import { keysCommand } from './keys.ts';
 import { tailCommand } from './tail.ts';
 
@@ -49,6 +50,7 @@ program
 program.addCommand(keysCommand());
 tailCommand(withConnectionOptions(program.command('tail')));
 demoCommand(withConnectionOptions(program.command('demo')));
+doctorCommand(withConnectionOptions(program.command('doctor')));
 
 try {
   await program.parseAsync();
