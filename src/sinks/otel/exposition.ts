@@ -18,7 +18,7 @@ export const OPENMETRICS_END = '# EOF\n';
 const UNIT_WORDS: Readonly<Record<string, string>> = { s: 'seconds', By: 'bytes', '1': 'ratio' };
 
 /** Characters per piece; a piece is encoded and handed on as one buffer. */
-const PIECE_LENGTH = 64 * 1024;
+const PIECE_LENGTH = 512 * 1024;
 
 /** The text of a label set, braces left off; the set's object must not change. */
 const labelTexts = new WeakMap<Labels, string>();

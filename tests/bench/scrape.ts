@@ -1,0 +1,140 @@
+/**
+ * A scrape of many histogram series: how long it takes, how large it is, and how long it stalls the thread that answers
+ * HTTP. `node tests/bench/scrape.ts [--json] [--rounds 5]`; the SDK's serialiser on the same series is the baseline at 1,000.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { emptyResource } from '@opentelemetry/resources';
+import type { Log } from '../../src/core/ports.ts';
+import { createMetricProducer } from '../../src/sinks/otel/metric-producer.ts';
+import { prometheus } from '../../src/sinks/otel/prometheus.ts';
+import { resolveSeriesSettings } from '../../src/sinks/otel/instruments.ts';
+import { SeriesRegistry } from '../../src/sinks/otel/series-registry.ts';
+import { readRecord } from '../../src/core/record.ts';
+import { systemClock } from '../../src/telemetry/system-clock.ts';
+import { createTelemetry } from '../../src/telemetry/telemetry.ts';
+import { journalOf } from '../sinks/otel/journal-of.ts';
+import type { ScrapeOrder, ScrapeResult } from './scraper.ts';
+
+const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '5' } } });
+
+/** Series × one observation each: `tools` × `servers` combinations of two labels. */
+function manySeries(series: number) {
+  const journal = journalOf();
+  const perLabel = Math.ceil(Math.sqrt(series));
+  const metrics = Array.from({ length: series }, (_, index) => ({
+    type: 'tool_execution',
+    value: 1,
+    duration_ms: index % 1000,
+    dimensions: {
+      tool_name: `tool-${index % perLabel}`,
+      server_name: `server-${Math.floor(index / perLabel)}`,
+      success: true,
+      method: 'tools/call',
+      client_name: 'mcp-inspector',
+    },
+  }));
+  for (let at = 0; at < metrics.length; at += 1000) {
+    journal.append({ service: 'auth-server', metrics: metrics.slice(at, at + 1000) });
+  }
+  return journal;
+}
+
+/** The longest time that the event loop took for one turn while `work` ran. */
+async function worstTurn(work: () => Promise<void>): Promise<number> {
+  let worst = 0;
+  let last = performance.now();
+  let running = true;
+  const turn = (): void => {
+    const now = performance.now();
+    worst = Math.max(worst, now - last);
+    last = now;
+    if (running) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await work();
+  running = false;
+  return worst;
+}
+
+const median = (numbers: readonly number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+
+const scraper = fork(new URL('./scraper.ts', import.meta.url));
+
+function scrapeFromOutside(order: ScrapeOrder): Promise<ScrapeResult> {
+  return new Promise((resolve) => {
+    scraper.once('message', (result) => resolve(result as ScrapeResult));
+    scraper.send(order);
+  });
+}
+
+async function scrapeMany(series: number, gzip: boolean) {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-scrape-'));
+  let port = 0;
+  const log: Log = {
+    debug() {},
+    info: (fields) => void (port = (fields as { port?: number }).port ?? port),
+    warn: console.error,
+    error: console.error,
+    child: () => log,
+  };
+  const reader = prometheus({ port: 0 });
+  const totals = reader.openTotals([reader], { maxLabelValues: 1_000 });
+  await totals.start?.({ log, clock: systemClock, telemetry: createTelemetry(), dataDirectory: directory });
+  const journal = manySeries(series);
+  const nothing = { journalId: journal.end().journalId, sequence: 0, count: 0 };
+  totals.resume?.(nothing, journal.end());
+  await totals.write(journal.after(nothing)!, new AbortController().signal);
+  const rounds: { ms: number; bytes: number; stallMs: number; idleMs: number }[] = [];
+  for (let round = 0; round < Number(values.rounds) + 1; round += 1) {
+    let scrape = { ms: 0, bytes: 0 };
+    const idleMs = await worstTurn(() => new Promise((resolve) => setTimeout(resolve, 500)));
+    const stallMs = await worstTurn(async () => {
+      scrape = await scrapeFromOutside({ port, gzip });
+    });
+    if (round > 0) rounds.push({ ...scrape, stallMs, idleMs });
+  }
+  await totals.stop?.();
+  rmSync(directory, { recursive: true });
+  return {
+    series,
+    gzip,
+    ms: median(rounds.map((each) => each.ms)),
+    bytes: rounds[0]!.bytes,
+    stallMs: median(rounds.map((each) => each.stallMs)),
+    idleMs: median(rounds.map((each) => each.idleMs)),
+    worstStallMs: Math.max(...rounds.map((each) => each.stallMs)),
+  };
+}
+
+async function sdkSerializer(series: number): Promise<number> {
+  const registry = new SeriesRegistry(resolveSeriesSettings({ maxLabelValues: 1_000 }));
+  for (const record of manySeries(series).records) {
+    for (const event of readRecord(record).events) registry.record('auth-server', event);
+  }
+  const producer = createMetricProducer({ registry, resource: emptyResource(), version: '0', now: Date.now });
+  const { resourceMetrics } = await producer.collect();
+  const serializer = new PrometheusSerializer();
+  const start = performance.now();
+  serializer.serialize(resourceMetrics);
+  return performance.now() - start;
+}
+
+const results = [];
+for (const series of [1_000, 10_000]) for (const gzip of [false, true]) results.push(await scrapeMany(series, gzip));
+scraper.kill();
+const sdkMs = await sdkSerializer(1_000);
+if (values.json === true) console.log(JSON.stringify({ results, sdkSerializerMsAt1000: sdkMs }));
+else {
+  for (const { series, gzip, ms, bytes, stallMs, worstStallMs, idleMs } of results) {
+    console.log(
+      `${series} histogram series${gzip ? ', gzip' : ''}: ${ms.toFixed(0)} ms, ${(bytes / 1e6).toFixed(1)} MB, stall ${stallMs.toFixed(1)} ms (worst ${worstStallMs.toFixed(1)}; goal ≤ 25; without a scrape ${idleMs.toFixed(1)})`,
+    );
+  }
+  console.log(`SDK's serialiser alone, 1,000 series: ${sdkMs.toFixed(0)} ms, all of it a stall`);
+}
