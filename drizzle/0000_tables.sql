@@ -19,6 +19,7 @@ CREATE INDEX `api_keys_by_service` ON `api_keys` (`service`);--> statement-break
 CREATE TABLE `attribute_sets` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`key` blob,
+	`last_seen` integer NOT NULL,
 	`type` integer NOT NULL,
 	`success` numeric,
 	`method` text,
@@ -44,6 +45,7 @@ CREATE INDEX `attribute_sets_by_tool` ON `attribute_sets` (`type`,`tool_name`);-
 CREATE TABLE `clients` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`key` blob,
+	`last_seen` integer NOT NULL,
 	`client_name` text,
 	`client_version` text,
 	`labels` text NOT NULL
@@ -86,9 +88,19 @@ CREATE INDEX `auth_events_by_user` ON `events` (`user_hash`,`timestamp`) WHERE "
 CREATE INDEX `tool_events_by_user` ON `events` (`user_hash`,`timestamp`) WHERE "events"."type" = 2;--> statement-breakpoint
 CREATE INDEX `discovery_events_by_time` ON `events` (`timestamp`) WHERE "events"."type" = 3;--> statement-breakpoint
 CREATE INDEX `discovery_events_by_results` ON `events` (`number_1`) WHERE "events"."type" = 3;--> statement-breakpoint
+CREATE TABLE `import_anchors` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`lineage` integer NOT NULL,
+	`source_table` text NOT NULL,
+	`source_id` integer NOT NULL,
+	`digest` text NOT NULL
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX `import_anchors_by_row` ON `import_anchors` (`source_table`,`source_id`,`digest`);--> statement-breakpoint
 CREATE TABLE `resources` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`key` blob,
+	`last_seen` integer NOT NULL,
 	`service` text NOT NULL,
 	`service_version` text,
 	`instance_id` text,
@@ -138,6 +150,7 @@ CREATE TABLE `rollup_hourly` (
 CREATE TABLE `rollup_series` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`key` blob NOT NULL,
+	`last_seen` integer NOT NULL,
 	`type` integer NOT NULL,
 	`service` text,
 	`success` numeric,
@@ -161,6 +174,7 @@ CREATE UNIQUE INDEX `rollup_series_by_key` ON `rollup_series` (`key`);--> statem
 CREATE TABLE `shapes` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`key` blob,
+	`last_seen` integer NOT NULL,
 	`dimensions` text NOT NULL,
 	`metadata` text NOT NULL
 );

@@ -1,5 +1,5 @@
 /** Which dimensions become columns, by type: the one table that the encoder, the rollups and the queries share. */
-import { METRIC_TYPES, type MetricType } from '../../core/metric.ts';
+import { type Json, METRIC_TYPES, type MetricType } from '../../core/metric.ts';
 
 /** Columns of attribute_sets, in the order of its insert. */
 export const LABEL_COLUMNS = [
@@ -79,3 +79,20 @@ export const COLUMNS: Readonly<Record<MetricType, TypeColumns>> = {
 export const typeNumber = (type: MetricType): number => COLUMNS[type].number;
 /** The type behind a number of the database. */
 export const typeOfNumber = (number: number): MetricType | undefined => METRIC_TYPES[number - 1];
+
+/** A column's text of an attribute's value. */
+export const textOf = (value: Json | undefined): string | null => {
+  if (value === undefined || value === null) return null;
+  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value);
+};
+
+/** Texts that SQLite's NUMERIC affinity turns into numbers (sqlite.org/datatype3.html, section 3.1). */
+const NUMERIC_TEXT = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?\s*$/i;
+
+/** A label column's value of an attribute: as text, but `success` and `healthy` as 1 and 0 where they can. */
+export const labelValue = (name: string, value: Json | undefined): string | number | null => {
+  if (name !== 'success' && name !== 'healthy') return textOf(value);
+  if (typeof value === 'boolean' || typeof value === 'number') return Number(value);
+  if (typeof value === 'string' && NUMERIC_TEXT.test(value)) return Number(value);
+  return textOf(value);
+};

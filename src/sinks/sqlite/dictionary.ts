@@ -18,19 +18,30 @@ export interface DictionarySpec {
 
 export interface DictionaryEntry {
   readonly id: number;
-  /** True for a row of one event, which is deleted with it. */
+  /** True for a row that serves a single event. */
   readonly private: boolean;
+  /** No event of this row is later. */
+  lastSeen: number;
 }
+
+const DAY_MS = 86_400_000;
 
 export interface Dictionary {
   /**
    * The id of the row with this content; makes the row where it is missing.
    * @param key unambiguous text of the content
+   * @param timestamp of the event that will refer to the row
    * @param values called only where the row is not known yet
    */
-  readonly entry: (key: string, values: () => readonly Value[]) => DictionaryEntry;
+  readonly entry: (key: string, timestamp: number, values: () => readonly Value[]) => DictionaryEntry;
   /** Like `entry`, but gives undefined instead of making a private row, and where `values` gives undefined. */
-  readonly shared: (key: string, values: () => readonly Value[] | undefined) => DictionaryEntry | undefined;
+  readonly shared: (
+    key: string,
+    timestamp: number,
+    values: () => readonly Value[] | undefined,
+  ) => DictionaryEntry | undefined;
+  /** Writes how far rows are in use; call inside the transaction. */
+  readonly flush: () => void;
   /** Forgets what it knows: after a rollback, or when rows were removed. */
   readonly reset: () => void;
 }
@@ -40,10 +51,13 @@ const keyOf = (content: string): Buffer => hash('sha256', content, 'buffer').sub
 
 export function openDictionary(db: Database.Database, spec: DictionarySpec): Dictionary {
   const { table, columns } = spec;
-  const find = db.prepare<[Buffer], number>(`SELECT id FROM ${table} WHERE key = ?`).pluck();
-  const insert = db.prepare(
-    `INSERT INTO ${table} (key, ${columns.join(', ')}) VALUES (?, ${columns.map(() => '?').join(', ')})`,
+  const find = db.prepare<[Buffer], { id: number; last_seen: number }>(
+    `SELECT id, last_seen FROM ${table} WHERE key = ?`,
   );
+  const insert = db.prepare(
+    `INSERT INTO ${table} (key, last_seen, ${columns.join(', ')}) VALUES (?, ?, ${columns.map(() => '?').join(', ')})`,
+  );
+  const touch = db.prepare(`UPDATE ${table} SET last_seen = max(last_seen, ?) WHERE id = ?`);
   const bounded = spec.bounded.map((column) => ({
     at: columns.indexOf(column),
     known: db.prepare<[], Value>(`SELECT DISTINCT ${column} FROM ${table} WHERE key IS NOT NULL`).pluck(),
@@ -51,12 +65,14 @@ export function openDictionary(db: Database.Database, spec: DictionarySpec): Dic
   }));
   const countRows = db.prepare<[], number>(`SELECT count(*) FROM ${table} WHERE key IS NOT NULL`).pluck();
   const cache = new Map<string, DictionaryEntry>();
+  let touched: DictionaryEntry[] = [];
   let rows = 0;
   reset();
 
   function reset(): void {
     cache.clear();
-    rows = countRows.get() ?? 0;
+    touched = [];
+    rows = Number.isFinite(spec.maxRows) ? (countRows.get() ?? 0) : 0;
     for (const column of bounded) column.values = new Set(column.known.all());
   }
 
@@ -76,25 +92,48 @@ export function openDictionary(db: Database.Database, spec: DictionarySpec): Dic
     return true;
   }
 
-  function shared(key: string, values: () => readonly Value[] | undefined): DictionaryEntry | undefined {
+  function seen(entry: DictionaryEntry, timestamp: number): DictionaryEntry {
+    if (timestamp > entry.lastSeen) {
+      entry.lastSeen = endOfDay(timestamp);
+      touched.push(entry);
+    }
+    return entry;
+  }
+
+  function insertRow(key: Buffer | null, timestamp: number, values: readonly Value[]): DictionaryEntry {
+    const lastSeen = endOfDay(timestamp);
+    const id = Number(insert.run(key, lastSeen, ...values).lastInsertRowid);
+    return { id, private: key === null, lastSeen };
+  }
+
+  function shared(
+    key: string,
+    timestamp: number,
+    values: () => readonly Value[] | undefined,
+  ): DictionaryEntry | undefined {
     const cached = cache.get(key);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return seen(cached, timestamp);
     const digest = keyOf(key);
-    let id = find.get(digest);
-    if (id === undefined) {
+    const row = find.get(digest);
+    let entry: DictionaryEntry;
+    if (row === undefined) {
       const content = values();
       if (content === undefined || !admit(content)) return undefined;
-      id = Number(insert.run(digest, ...content).lastInsertRowid);
-    }
-    const entry = { id, private: false };
+      entry = insertRow(digest, timestamp, content);
+    } else entry = seen({ id: row.id, private: false, lastSeen: row.last_seen }, timestamp);
     cache.set(key, entry);
     return entry;
   }
 
   return {
     shared,
-    entry: (key, values) =>
-      shared(key, values) ?? { id: Number(insert.run(null, ...values()).lastInsertRowid), private: true },
+    entry: (key, timestamp, values) => shared(key, timestamp, values) ?? insertRow(null, timestamp, values()),
+    flush: () => {
+      for (const { id, lastSeen } of touched) touch.run(lastSeen, id);
+      touched = [];
+    },
     reset,
   };
 }
+
+const endOfDay = (timestamp: number): number => (Math.floor(timestamp / DAY_MS) + 1) * DAY_MS - 1;

@@ -6,7 +6,7 @@
  * `n1`…`n5` number_1…, `v` value, `q` emitter_request; a number is an index in `fields`.
  */
 import type { DimensionValue, Json, MetricEvent } from '../../core/metric.ts';
-import { COLUMNS, LABEL_COLUMNS, type TypeColumns } from './columns.ts';
+import { COLUMNS, LABEL_COLUMNS, labelValue, textOf, type TypeColumns } from './columns.ts';
 import type { Dictionary, DictionaryEntry } from './dictionary.ts';
 
 export interface EventDictionaries {
@@ -37,15 +37,6 @@ const PLAIN_NAME = /^[ !#-[\]-~\u00a0-\ud7ff\ue000-\ufefe]+$/;
 const PLAIN_TEXT = /^[ -~\u00a0-\ud7ff]*$/;
 const PACKED_REQUEST = /^req_(?:[0-9a-f]{2}){4,16}$/;
 
-/** A column's value of an attribute: booleans as 1 and 0 where `bit`, else everything as text. */
-const columnValue = (value: Json | undefined, bit: boolean): string | number | null => {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'string') return value;
-  if (typeof value === 'boolean') return bit ? Number(value) : String(value);
-  if (typeof value === 'number') return bit ? value : String(value);
-  return JSON.stringify(value);
-};
-
 /** Unambiguous: the kind of the value, its length, the value. */
 const keyPart = (value: Json): string => {
   if (typeof value === 'string') return `s${value.length}:${value}`;
@@ -53,14 +44,13 @@ const keyPart = (value: Json): string => {
   return `${typeof value === 'number' ? 'n' : typeof value === 'boolean' ? 'b' : 'o'}${text.length}:${text}`;
 };
 
-const BIT_COLUMNS: ReadonlySet<string> = new Set(['success', 'healthy']);
 const CLIENT_COLUMNS = ['client_name', 'client_version'] as const;
 
 export function createEventEncoder(dictionaries: EventDictionaries): (event: MetricEvent) => EncodedEvent {
   const numbers: (number | string | null)[] = [null, null, null, null, null];
   const encoded: EncodedEvent = {
     type: 0,
-    attributeSet: { id: 0, private: false },
+    attributeSet: { id: 0, private: false, lastSeen: 0 },
     client: undefined,
     shapeId: null,
     emitterRequest: null,
@@ -73,11 +63,11 @@ export function createEventEncoder(dictionaries: EventDictionaries): (event: Met
   let names: string[] = [];
 
   return (event) => {
-    const { dimensions, metadata } = event;
+    const { dimensions, metadata, timestamp } = event;
     const columns = COLUMNS[event.type];
     encoded.type = columns.number;
-    encoded.attributeSet = attributeSet(columns, dimensions, metadata);
-    encoded.client = columns.client ? client(dimensions, metadata) : undefined;
+    encoded.attributeSet = attributeSet(columns, event);
+    encoded.client = columns.client ? client(event) : undefined;
     encoded.emitterRequest = null;
     encoded.userHash = textColumn('user_hash', dimensions, metadata);
     encoded.text1 = columns.text === undefined ? null : textColumn(columns.text, dimensions, metadata);
@@ -92,7 +82,7 @@ export function createEventEncoder(dictionaries: EventDictionaries): (event: Met
     names = [];
     const metadataKey = place(event, columns, metadata, dimensions);
     const metadataNames = names;
-    const shape = dictionaries.shapes.shared(`${dimensionKey}|${metadataKey}`, () =>
+    const shape = dictionaries.shapes.shared(`${dimensionKey}|${metadataKey}`, timestamp, () =>
       isPlain(dimensionNames) && isPlain(metadataNames)
         ? [describe(dimensionNames), describe(metadataNames)]
         : undefined,
@@ -150,25 +140,25 @@ export function createEventEncoder(dictionaries: EventDictionaries): (event: Met
     return key;
   }
 
-  function attributeSet(columns: TypeColumns, dimensions: Dimensions, metadata: Metadata): DictionaryEntry {
+  function attributeSet(columns: TypeColumns, { dimensions, metadata, timestamp }: MetricEvent): DictionaryEntry {
     let key = `${columns.number}`;
     for (const name of columns.labels) key += labelKey(name, dimensions, metadata);
-    return dictionaries.attributeSets.entry(key, () => [
+    return dictionaries.attributeSets.entry(key, timestamp, () => [
       columns.number,
       ...LABEL_COLUMNS.map((name) =>
-        columns.labels.includes(name) ? columnValue(dimensions[name] ?? metadata[name], BIT_COLUMNS.has(name)) : null,
+        columns.labels.includes(name) ? labelValue(name, dimensions[name] ?? metadata[name]) : null,
       ),
       labelsJson(columns.labels, dimensions),
     ]);
   }
 
-  function client(dimensions: Dimensions, metadata: Metadata): DictionaryEntry | undefined {
+  function client({ dimensions, metadata, timestamp }: MetricEvent): DictionaryEntry | undefined {
     const name = labelKey('client_name', dimensions, metadata);
     const version = labelKey('client_version', dimensions, metadata);
     if (name === '-' && version === '-') return undefined;
-    return dictionaries.clients.entry(name + version, () => [
-      columnValue(dimensions['client_name'] ?? metadata['client_name'], false),
-      columnValue(dimensions['client_version'] ?? metadata['client_version'], false),
+    return dictionaries.clients.entry(name + version, timestamp, () => [
+      textOf(dimensions['client_name'] ?? metadata['client_name']),
+      textOf(dimensions['client_version'] ?? metadata['client_version']),
       labelsJson(CLIENT_COLUMNS, dimensions),
     ]);
   }
@@ -190,10 +180,8 @@ const labelsJson = (names: readonly string[], dimensions: Dimensions): string =>
   return JSON.stringify(labels);
 };
 
-const textColumn = (name: string, dimensions: Dimensions, metadata: Metadata): string | null => {
-  const value = columnValue(dimensions[name] ?? metadata[name], false);
-  return value === null ? null : String(value);
-};
+const textColumn = (name: string, dimensions: Dimensions, metadata: Metadata): string | null =>
+  textOf(dimensions[name] ?? metadata[name]);
 
 const numberColumn = (value: Json | undefined): number | string | null => {
   if (typeof value === 'number' || typeof value === 'string') return value;

@@ -6,7 +6,7 @@ import { readRecord, type ReadRecord } from '../../core/record.ts';
 import { Unacceptable } from '../../core/sink.ts';
 import { unpackRecords } from './batch-transfer.ts';
 import { LABEL_COLUMNS } from './columns.ts';
-import { openDictionary } from './dictionary.ts';
+import { type DictionaryEntry, openDictionary } from './dictionary.ts';
 import { createEventEncoder } from './encode-event.ts';
 import { openRollupWriter, type RollupCaps, type RollupSeries, rollupSeriesOf } from './rollup-writer.ts';
 
@@ -101,6 +101,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     columns: ['dimensions', 'metadata'],
     bounded: [],
   });
+  const dictionaries = [resources, attributeSets, clients, shapes];
   const encode = createEventEncoder({ attributeSets, clients, shapes });
   const rollups = openRollupWriter(db, caps);
   const seriesByIds = new Map<string, RollupSeries>();
@@ -108,16 +109,20 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
   let generation = readState.get()?.dictionary_generation ?? 0;
 
   function reset(): void {
-    for (const dictionary of [resources, attributeSets, clients, shapes]) dictionary.reset();
+    for (const dictionary of dictionaries) dictionary.reset();
     rollups.reset();
     seriesByIds.clear();
     counts.fill(0);
   }
 
-  function resourceId({ service, version, instanceId, attributes }: Resource, keyService: string): number {
+  function resourceOf(
+    { service, version, instanceId, attributes }: Resource,
+    keyService: string,
+    timestamp: number,
+  ): DictionaryEntry {
     const attributesJson = JSON.stringify(attributes);
     const parts = [service, version ?? null, instanceId ?? null, keyService, attributesJson];
-    return resources.entry(JSON.stringify(parts), () => parts).id;
+    return resources.entry(JSON.stringify(parts), timestamp, () => parts);
   }
 
   function series(event: MetricEvent, service: string, ids: string | undefined): RollupSeries {
@@ -132,12 +137,13 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
   }
 
   let lastOrigin: EventOrigin | undefined;
-  let lastResourceId = 0;
+  let lastResource: DictionaryEntry = { id: 0, private: false, lastSeen: 0 };
   let lastRequest: Buffer | string = '';
 
   function add(event: MetricEvent, origin: EventOrigin): number {
-    if (origin !== lastOrigin) {
-      lastResourceId = resourceId(origin.resource, origin.keyService);
+    // A private row has no one to raise its age: events of another day get one of their own.
+    if (origin !== lastOrigin || event.timestamp > lastResource.lastSeen) {
+      lastResource = resourceOf(origin.resource, origin.keyService, event.timestamp);
       lastRequest = packRequestId(origin.requestId);
       lastOrigin = origin;
     }
@@ -148,7 +154,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       type,
       timestamp,
       attributeSet.id,
-      lastResourceId,
+      lastResource.id,
       client === undefined ? null : client.id,
       encoded.shapeId,
       origin.receivedAt - timestamp,
@@ -171,7 +177,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       series(
         event,
         origin.resource.service,
-        isShared ? `${lastResourceId}.${attributeSet.id}.${client?.id ?? 0}` : undefined,
+        isShared ? `${lastResource.id}.${attributeSet.id}.${client?.id ?? 0}` : undefined,
       ),
     );
     counts[type - 1]! += 1;
@@ -180,6 +186,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
 
   function flush(): void {
     rollups.flush();
+    for (const dictionary of dictionaries) dictionary.flush();
     for (const [at, count] of counts.entries()) {
       if (count !== 0) addCount.run(count, at + 1);
     }

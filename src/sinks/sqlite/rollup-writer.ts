@@ -3,9 +3,9 @@
  * event by event in row order, so that a rebuild from the raw rows gives the same numbers to the last bit.
  */
 import type Database from 'better-sqlite3';
-import { hash } from 'node:crypto';
-import type { DimensionValue, Json, MetricEvent } from '../../core/metric.ts';
-import { COLUMNS, ROLLUP_LABELS, type TypeColumns } from './columns.ts';
+import type { MetricEvent } from '../../core/metric.ts';
+import { COLUMNS, labelValue, ROLLUP_LABELS, type TypeColumns } from './columns.ts';
+import { type Dictionary, openDictionary } from './dictionary.ts';
 import { addHistogram, encodeHistogram, type Histogram, observe } from './histogram.ts';
 
 export interface RollupCaps {
@@ -61,25 +61,29 @@ export const durationOf = (event: Pick<MetricEvent, 'type' | 'value' | 'duration
 /** The series of an event: its service and, of its labels, the raw values. */
 export function rollupSeriesOf(event: MetricEvent, service: string): RollupSeries {
   const columns = COLUMNS[event.type];
+  return seriesOf(
+    columns.number,
+    service,
+    ROLLUP_LABELS.map((label) =>
+      hasLabel(columns, label) ? labelValue(label, event.dimensions[label] ?? event.metadata[label]) : null,
+    ),
+  );
+}
+
+/** @param labels values as the label columns hold them, in the order of ROLLUP_LABELS */
+export function seriesOf(type: number, service: string, labels: readonly (string | number | null)[]): RollupSeries {
+  let key = `${type}|${service.length}:${service}`;
   const values: (string | number | null)[] = [service];
-  let key = `${columns.number}|${service.length}:${service}`;
-  for (const label of ROLLUP_LABELS) {
-    const value = hasLabel(columns, label) ? labelValue(event.dimensions[label] ?? event.metadata[label], label) : null;
+  for (const label of labels) {
+    const value = typeof label === 'string' && label.length > MAX_LABEL_LENGTH ? OVERFLOW_SERVICE : label;
     values.push(value);
     key += value === null ? '-' : `${typeof value === 'number' ? 'n' : 's'}${String(value).length}:${value}`;
   }
-  return { key, type: columns.number, values };
+  return { key, type, values };
 }
 
 const hasLabel = (columns: TypeColumns, label: (typeof ROLLUP_LABELS)[number]): boolean =>
   label === 'client_name' ? columns.client : columns.labels.includes(label);
-
-const labelValue = (value: DimensionValue | Json | undefined, label: string): string | number | null => {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'boolean') return label === 'success' || label === 'healthy' ? Number(value) : String(value);
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return text.length > MAX_LABEL_LENGTH ? OVERFLOW_SERVICE : text;
-};
 
 export function openRollupWriter(db: Database.Database, caps: RollupCaps): RollupWriter {
   const seriesTable = openSeries(db);
@@ -98,6 +102,7 @@ export function openRollupWriter(db: Database.Database, caps: RollupCaps): Rollu
       daily.add(Math.floor(timestamp / DAY_MS) * DAY_MS, event, series, seriesTable);
     },
     flush: () => {
+      seriesTable.flush();
       hourly.flush();
       daily.flush();
       if (hourly.size() + daily.size() > MAX_CACHED_ROWS) reset();
@@ -106,49 +111,22 @@ export function openRollupWriter(db: Database.Database, caps: RollupCaps): Rollu
   };
 }
 
-interface SeriesTable {
-  readonly find: (series: RollupSeries) => number | undefined;
-  readonly make: (series: RollupSeries) => number;
-  readonly overflow: (type: number) => number;
-  readonly reset: () => void;
-}
+const openSeries = (db: Database.Database): Dictionary =>
+  openDictionary(db, {
+    table: 'rollup_series',
+    columns: ['type', 'overflow', 'service', ...ROLLUP_LABELS],
+    // Bounded by the rows per bucket, and by retention.
+    maxRows: Number.POSITIVE_INFINITY,
+    bounded: [],
+    maxValues: 0,
+    maxLength: 0,
+  });
 
-function openSeries(db: Database.Database): SeriesTable {
-  const select = db.prepare<[Buffer], number>('SELECT id FROM rollup_series WHERE key = ?').pluck();
-  const insert = db.prepare(
-    `INSERT INTO rollup_series (key, type, overflow, service, ${ROLLUP_LABELS.join(', ')})
-     VALUES (?, ?, ?, ?, ${ROLLUP_LABELS.map(() => '?').join(', ')})`,
-  );
-  const digest = (key: string): Buffer => hash('sha256', key, 'buffer').subarray(0, 16);
-  const ids = new Map<string, number>();
-
-  const find = (series: RollupSeries): number | undefined => {
-    let id = ids.get(series.key);
-    if (id === undefined) {
-      id = select.get(digest(series.key));
-      if (id !== undefined) ids.set(series.key, id);
-    }
-    return id;
-  };
-  const insertRow = (series: RollupSeries, overflow: 0 | 1): number => {
-    const id = Number(insert.run(digest(series.key), series.type, overflow, ...series.values).lastInsertRowid);
-    ids.set(series.key, id);
-    return id;
-  };
-  return {
-    find,
-    make: (series) => find(series) ?? insertRow(series, 0),
-    overflow: (type) => {
-      const series = {
-        key: `overflow ${type}`,
-        type,
-        values: [OVERFLOW_SERVICE, ...ROLLUP_LABELS.map(() => null)],
-      };
-      return find(series) ?? insertRow(series, 1);
-    },
-    reset: () => ids.clear(),
-  };
-}
+const overflowSeries = (type: number): RollupSeries => ({
+  key: `overflow ${type}`,
+  type,
+  values: [OVERFLOW_SERVICE, ...ROLLUP_LABELS.map(() => null)],
+});
 
 function openTable(db: Database.Database, table: string, maxRows: number) {
   const names =
@@ -204,7 +182,7 @@ function openTable(db: Database.Database, table: string, maxRows: number) {
   });
 
   /** The row of a series in a bucket: its own, a new one, or past the cap the overflow row. */
-  function accumulator(bucket: number, series: RollupSeries, seriesTable: SeriesTable): Accumulator {
+  function accumulator(bucket: number, series: RollupSeries, seriesTable: Dictionary): Accumulator {
     let rows = buckets.get(bucket);
     if (rows === undefined) {
       rows = { rows: countRows.get(bucket) ?? 0, bySeries: new Map() };
@@ -212,17 +190,23 @@ function openTable(db: Database.Database, table: string, maxRows: number) {
     }
     const known = rows.bySeries.get(series.key);
     if (known !== undefined) return known;
-    const seriesId = seriesTable.find(series);
-    let found = seriesId === undefined ? undefined : load(bucket, seriesId);
-    if (found === undefined && rows.rows < maxRows) {
-      found = begin(bucket, seriesTable.make(series));
+    const mayGrow = rows.rows < maxRows;
+    const entry = seriesTable.shared(series.key, bucket, () =>
+      mayGrow ? [series.type, 0, ...series.values] : undefined,
+    );
+    let found = entry === undefined ? undefined : load(bucket, entry.id);
+    if (found === undefined && entry !== undefined && mayGrow) {
+      found = begin(bucket, entry.id);
       rows.rows += 1;
     }
     if (found === undefined) {
-      const key = `overflow ${series.type}`;
-      const overflowId = seriesTable.overflow(series.type);
-      found = rows.bySeries.get(key) ?? load(bucket, overflowId) ?? begin(bucket, overflowId);
-      rows.bySeries.set(key, found);
+      const overflow = overflowSeries(series.type);
+      found = rows.bySeries.get(overflow.key);
+      if (found === undefined) {
+        const { id } = seriesTable.entry(overflow.key, bucket, () => [series.type, 1, ...overflow.values]);
+        found = load(bucket, id) ?? begin(bucket, id);
+        rows.bySeries.set(overflow.key, found);
+      }
       // Not remembered under the series' own key: those are without bound.
       return found;
     }
@@ -232,7 +216,7 @@ function openTable(db: Database.Database, table: string, maxRows: number) {
   }
 
   return {
-    add: (bucket: number, event: MetricEvent, series: RollupSeries, seriesTable: SeriesTable): void => {
+    add: (bucket: number, event: MetricEvent, series: RollupSeries, seriesTable: Dictionary): void => {
       const row = accumulator(bucket, series, seriesTable);
       if (!row.dirty) {
         row.dirty = true;

@@ -17,9 +17,11 @@ import {
 
 /**
  * A dictionary row's `key` is a hash of its content. It is null in a private row, which serves a single event whose
- * values are beyond the caps: such a row goes with its event.
+ * values are beyond the caps.
  */
 const dictionaryKey = () => blob('key', { mode: 'buffer' });
+/** No event of the row is later than this (milliseconds, to the end of a day): when retention has passed it, the row goes. */
+const lastSeen = () => integer('last_seen').notNull();
 
 /** One row per accepted event. */
 export const events = sqliteTable(
@@ -86,6 +88,7 @@ export const resources = sqliteTable(
   {
     id: integer('id').primaryKey(),
     key: dictionaryKey(),
+    lastSeen: lastSeen(),
     service: text('service').notNull(),
     serviceVersion: text('service_version'),
     instanceId: text('instance_id'),
@@ -102,6 +105,7 @@ export const attributeSets = sqliteTable(
   {
     id: integer('id').primaryKey(),
     key: dictionaryKey(),
+    lastSeen: lastSeen(),
     type: integer('type').notNull(),
     /** 1, 0, or the text that was sent. */
     success: numeric('success'),
@@ -135,6 +139,7 @@ export const clients = sqliteTable(
   {
     id: integer('id').primaryKey(),
     key: dictionaryKey(),
+    lastSeen: lastSeen(),
     clientName: text('client_name'),
     clientVersion: text('client_version'),
     /** JSON object of the dimensions that this client stands for. */
@@ -149,6 +154,7 @@ export const shapes = sqliteTable(
   {
     id: integer('id').primaryKey(),
     key: dictionaryKey(),
+    lastSeen: lastSeen(),
     dimensions: text('dimensions').notNull(),
     metadata: text('metadata').notNull(),
   },
@@ -167,6 +173,7 @@ export const rollupSeries = sqliteTable(
   {
     id: integer('id').primaryKey(),
     key: dictionaryKey().notNull(),
+    lastSeen: lastSeen(),
     type: integer('type').notNull(),
     /** Null in the row that takes what is beyond the cap on rows per bucket, as are its labels. */
     service: text('service'),
@@ -257,3 +264,18 @@ export const retentionPolicies = sqliteTable('retention_policies', {
   isCustom: integer('is_custom', { mode: 'boolean' }).notNull(),
   updatedAt: integer('updated_at').notNull(),
 });
+
+/** Where an import of the replaced service's database has come to: one row per slice, so that a copy or a later state of it is known again. */
+export const importAnchors = sqliteTable(
+  'import_anchors',
+  {
+    id: integer('id').primaryKey(),
+    /** Anchors of one import have the same number. */
+    lineage: integer('lineage').notNull(),
+    sourceTable: text('source_table').notNull(),
+    /** Highest id of the source that is imported; `digest` is the SHA-256 of that row. */
+    sourceId: integer('source_id').notNull(),
+    digest: text('digest').notNull(),
+  },
+  (table) => [uniqueIndex('import_anchors_by_row').on(table.sourceTable, table.sourceId, table.digest)],
+);
