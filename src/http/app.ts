@@ -7,20 +7,23 @@ import type { AppEnv } from './app-env.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { flushRoute } from './flush.ts';
 import { healthRoutes } from './health.ts';
-import { createIngest, type IngestOptions } from './ingest.ts';
+import { createIngest, type Ingest, type IngestOptions } from './ingest.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { rateLimitRoute } from './rate-limit.ts';
 import { newRequestId } from './request-id.ts';
 import { tailRoute } from './tail.ts';
 
-export type App = Hono<AppEnv>;
+export interface App extends Hono<AppEnv> {
+  /** `POST /metrics` without Hono between: the listener's short way to the one busy route. */
+  readonly ingest: Ingest;
+}
 
 export function createApp(dependencies: HttpDependencies, options: IngestOptions = {}): App {
   const { log } = dependencies;
   const ingest = createIngest(dependencies, options);
   const app = new Hono<AppEnv>();
 
-  // First, and with no middleware before it: this route is the product, the others are its instruments.
+  // First, and with no middleware before it. The listener comes here only with a query or another spelling of the path.
   app.post('/metrics', (c) => {
     const { incoming, outgoing } = c.env;
     if (incoming === undefined || outgoing === undefined) throw new Error('POST /metrics needs a socket');
@@ -59,7 +62,7 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
       log.error({ err: error, requestId, path: c.req.path }, 'a request failed unexpectedly');
     return problem(c, refusalOf(error), requestId);
   });
-  return app;
+  return Object.assign(app, { ingest });
 }
 
 function problem(c: Context, refusal: Refusal, requestId = newRequestId()): Response {

@@ -9,6 +9,7 @@ import { createInFlight, type InFlightOptions } from './in-flight.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { requestBody } from './request-body.ts';
 import { newRequestId } from './request-id.ts';
+import { createSilenceWatch } from './silence.ts';
 
 export interface IngestOptions extends InFlightOptions {
   /** Milliseconds of silence after which a body that has begun is given up with 408. Default 30,000. */
@@ -22,6 +23,7 @@ export function createIngest(dependencies: HttpDependencies, options: IngestOpti
   const { run, openTally, clock, log } = dependencies;
   const { bodyTimeoutMs = 30_000 } = options;
   const inFlight = createInFlight(options);
+  const silence = createSilenceWatch(clock, bodyTimeoutMs);
 
   const answer = (
     incoming: IncomingMessage,
@@ -29,7 +31,7 @@ export function createIngest(dependencies: HttpDependencies, options: IngestOpti
     submission: Submission,
     receipt: Receipt,
   ): void => {
-    const headers = ['Content-Type', 'application/json', ...fixedHeaders];
+    const headers = [...RECEIPT_HEADERS];
     for (const [name, value] of submission.answerHeaders) headers.push(name, value);
     if (receipt.requestId !== submission.requestId) headers.push('Idempotency-Replayed', 'true');
     send(incoming, outgoing, 200, headers, receiptJson(receipt));
@@ -43,7 +45,7 @@ export function createIngest(dependencies: HttpDependencies, options: IngestOpti
   ): void => {
     if (!(error instanceof Refusal)) log.error({ err: error, requestId }, 'an ingest request failed unexpectedly');
     const problem = problemOf(refusalOf(error), requestId);
-    const headers = [...fixedHeaders];
+    const headers = [...PROBLEM_HEADERS];
     for (const [name, value] of answerHeaders) headers.push(name, value);
     for (const [name, value] of Object.entries(problem.headers)) headers.push(name, value);
     send(incoming, outgoing, problem.status, headers, problem.body);
@@ -71,20 +73,33 @@ export function createIngest(dependencies: HttpDependencies, options: IngestOpti
       protocol: 'json',
       headers: { get: (name) => headerOf(incoming, name) },
       remoteAddress: incoming.socket.remoteAddress ?? '',
-      body: requestBody(incoming, outgoing, { clock, bodyTimeoutMs, reserve }),
+      body: requestBody(incoming, outgoing, { clock, bodyTimeoutMs, silence, reserve }),
       answerHeaders,
       tally,
     });
-    void run(submission)
-      .then(
-        (receipt) => answer(incoming, outgoing, submission, receipt),
-        (error: unknown) => refuse(incoming, outgoing, submission, error),
-      )
-      .finally(() => inFlight.leave(reserved));
+    run(submission).then(
+      (receipt) => {
+        inFlight.leave(reserved);
+        return answer(incoming, outgoing, submission, receipt);
+      },
+      (error: unknown) => {
+        inFlight.leave(reserved);
+        return refuse(incoming, outgoing, submission, error);
+      },
+    );
   };
 }
 
-const fixedHeaders: readonly string[] = SECURITY_HEADERS.flat();
+/** A receipt is read by programs alone; what keeps a browser from running a document stays away from it. */
+const RECEIPT_HEADERS: readonly string[] = [
+  'Content-Type',
+  'application/json',
+  'X-Content-Type-Options',
+  'nosniff',
+  'Cache-Control',
+  'no-store',
+];
+const PROBLEM_HEADERS: readonly string[] = SECURITY_HEADERS.flat();
 
 const headerOf = (incoming: IncomingMessage, name: string): string | undefined => {
   const value = incoming.headers[name];
@@ -94,6 +109,9 @@ const headerOf = (incoming: IncomingMessage, name: string): string | undefined =
 /** Emitters take exactly 200 as success; what became of the single metrics stands in the body. */
 function receiptJson(receipt: Receipt): string {
   const { accepted, rejected, dropped, errors, errorsOmitted, warnings, requestId } = receipt;
+  if (errors.length === 0 && warnings.length === 0 && rejected === 0 && dropped === 0) {
+    return `{"status":"success","accepted":${accepted},"rejected":0,"errors":[],"warnings":[],"request_id":"${requestId}"}`;
+  }
   return JSON.stringify({
     status: rejected === 0 ? 'success' : 'partial',
     accepted,

@@ -4,15 +4,19 @@ import { createGunzip } from 'node:zlib';
 import type { RequestBody } from '../core/phases.ts';
 import type { Clock } from '../core/ports.ts';
 import { Refusal } from '../core/refusal.ts';
+import type { SilenceWatch, Watched } from './silence.ts';
 
 export interface RequestBodyDependencies {
   readonly clock: Clock;
   /** Milliseconds of silence after which a body that has begun is given up. */
   readonly bodyTimeoutMs: number;
+  /** Watches for that. */
+  readonly silence: SilenceWatch;
   /** Claims memory before it is used. @throws Refusal `overloaded` */
   readonly reserve: (bytes: number) => void;
 }
 
+const EMPTY = new Uint8Array(0);
 const GUNZIP_CHUNK_BYTES = 65_536;
 
 /** @param outgoing answers `Expect: 100-continue`, once the body is wanted */
@@ -22,21 +26,22 @@ export function requestBody(
   dependencies: RequestBodyDependencies,
 ): RequestBody {
   return {
-    read: async (maxBytes) => {
-      const encoding = contentEncoding(incoming);
-      const announced = incoming.headers['content-length'];
+    read: (maxBytes) => {
+      const { headers } = incoming;
+      const encoding = contentEncoding(headers['content-encoding']);
+      const announced = headers['content-length'];
       const length = announced === undefined ? undefined : Number(announced);
       if (length !== undefined && length > maxBytes) throw tooLarge(maxBytes);
       if (length !== undefined) dependencies.reserve(length);
-      if (incoming.headers.expect !== undefined) outgoing.writeContinue();
-      const bytes = await readAll(incoming, maxBytes, length === undefined, dependencies);
-      return encoding === 'gzip' ? decompress(bytes, maxBytes, dependencies) : bytes;
+      if (headers.expect !== undefined) outgoing.writeContinue();
+      const reading = readAll(incoming, maxBytes, length === undefined, dependencies);
+      if (encoding === 'identity') return reading;
+      return reading.then((bytes) => decompress(bytes, maxBytes, dependencies));
     },
   };
 }
 
-function contentEncoding(incoming: IncomingMessage): 'gzip' | 'identity' {
-  const header = incoming.headers['content-encoding'];
+function contentEncoding(header: string | undefined): 'gzip' | 'identity' {
   if (header === undefined) return 'identity';
   const encoding = header.trim().toLowerCase();
   if (encoding === '' || encoding === 'identity') return 'identity';
@@ -51,40 +56,33 @@ function readAll(
   incoming: IncomingMessage,
   maxBytes: number,
   reserving: boolean,
-  { clock, bodyTimeoutMs, reserve }: RequestBodyDependencies,
+  { clock, silence, bodyTimeoutMs, reserve }: RequestBodyDependencies,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
+    let first: Uint8Array | undefined;
+    let more: Uint8Array[] | undefined;
     let total = 0;
-    let lastAt = clock.monotonic();
-    let timer = clock.after(bodyTimeoutMs, onTimer);
-
-    // Chunks only note their time; the timer looks at it when it fires. Cheaper than a new timer per chunk.
-    function onTimer(): void {
-      const silent = clock.monotonic() - lastAt;
-      if (silent < bodyTimeoutMs) {
-        timer = clock.after(bodyTimeoutMs - silent, onTimer);
-        return;
-      }
-      fail(
-        new Refusal(
-          'timeout',
-          `The body stopped after ${total} bytes: nothing came for ${bodyTimeoutMs / 1000} seconds.`,
-        ),
-      );
-    }
-    function stop(): void {
-      timer.cancel();
-      incoming.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onBroken);
-    }
-    function fail(refusal: Refusal): void {
-      stop();
+    let done = false;
+    const watched: Watched = {
+      lastAt: clock.monotonic(),
+      onSilence: () => {
+        const detail = `The body stopped after ${total} bytes: nothing came for ${bodyTimeoutMs / 1000} seconds.`;
+        fail(new Refusal('timeout', detail));
+      },
+    };
+    const finish = (): void => {
+      done = true;
+      silence.remove(watched);
+    };
+    const fail = (refusal: Refusal): void => {
+      finish();
       incoming.pause();
       reject(refusal);
-    }
-    function onData(chunk: Uint8Array): void {
+    };
+    silence.add(watched);
+    incoming.on('data', (chunk: Uint8Array) => {
+      if (done) return;
       total += chunk.length;
-      lastAt = clock.monotonic();
       if (total > maxBytes) {
         fail(tooLarge(maxBytes));
         return;
@@ -97,16 +95,21 @@ function readAll(
           return;
         }
       }
-      chunks.push(chunk);
-    }
-    function onEnd(): void {
-      stop();
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, total));
-    }
-    function onBroken(): void {
-      fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
-    }
-    incoming.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onBroken);
+      if (first === undefined) first = chunk;
+      else {
+        watched.lastAt = clock.monotonic();
+        (more ??= [first]).push(chunk);
+      }
+    });
+    incoming.on('end', () => {
+      if (done) return;
+      finish();
+      resolve(more === undefined ? (first ?? EMPTY) : Buffer.concat(more, total));
+    });
+    // Comes after every end, and alone where the connection broke: no listener for errors, so none is thrown.
+    incoming.on('close', () => {
+      if (!done) fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
+    });
   });
 }
 

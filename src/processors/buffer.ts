@@ -41,7 +41,7 @@ export function buffer(options: BufferOptions = {}): BufferProcessor {
     start: (given) => {
       context = given;
     },
-    process: async (batch) => {
+    process: (batch) => {
       if (context === undefined) throw new Error('buffer: process() was called before start()');
       const { append, idempotency, builtInOnly, clock } = context;
       const accepted = builtInOnly ? batch.accepted : batch.events.length;
@@ -57,9 +57,12 @@ export function buffer(options: BufferOptions = {}): BufferProcessor {
       const claim = batch.source.idempotency;
       // A batch that the user's stages emptied leaves nothing to keep, unless a retry is to get the same answer.
       if (accepted === 0 && claim === undefined) return receipt;
-      const record = await append(encodeRecord(batch, receipt, builtInOnly));
-      if (claim !== undefined) idempotency.settle(batch.client.keyId, claim, receipt, record.sequence, clock.now());
-      return receipt;
+      const appended = append(encodeRecord(batch, receipt, builtInOnly));
+      if (claim === undefined) return appended.then(() => receipt);
+      return appended.then(({ sequence }) => {
+        idempotency.settle(batch.client.keyId, claim, receipt, sequence, clock.now());
+        return receipt;
+      });
     },
   };
 }

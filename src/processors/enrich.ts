@@ -3,6 +3,7 @@ import { enterPhase } from '../core/brand.ts';
 import type { DimensionValue } from '../core/metric.ts';
 import type { Enriched, Validated } from '../core/phases.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
+import { LazyBatch } from './batch.ts';
 
 export interface EnrichOptions {
   /** Resource attributes for everything that comes in, such as `{ 'deployment.environment.name': 'production' }`. Default none. */
@@ -16,29 +17,25 @@ export interface EnrichOptions {
 export function enrich(options: EnrichOptions = {}): Processor<Validated, Enriched> {
   const attributes = { ...options.attributes };
   const none = Object.keys(attributes).length === 0;
+  let builtInOnly = false;
   return {
     name: 'enrich',
     [builtIn]: 'enrich',
+    start: (context) => {
+      ({ builtInOnly } = context);
+    },
     process: (batch) => {
-      const { submission, client, resource, points, accepted, rejected, errors, errorsOmitted, warnings, source } =
-        batch;
-      return enterPhase<Enriched>({
-        submission,
-        client,
-        resource: none ? resource : { ...resource, attributes: { ...resource.attributes, ...attributes } },
-        // A getter of its own: only a user's stage ever reads the events here, and a spread of the batch does.
-        get events() {
-          return batch.events;
-        },
-        points,
-        accepted,
-        rejected,
-        errors,
-        errorsOmitted,
-        warnings,
-        source,
-        keyService: client.service,
-      });
+      const keyService = batch.client.service;
+      const resource = none
+        ? batch.resource
+        : { ...batch.resource, attributes: { ...batch.resource.attributes, ...attributes } };
+      if (builtInOnly && batch instanceof LazyBatch) {
+        batch.resource = resource;
+        batch.keyService = keyService;
+        return enterPhase<Enriched>(batch);
+      }
+      // A stage of the user's own comes next: it may spread what it is given.
+      return enterPhase<Enriched>({ ...batch, events: batch.events, resource, keyService });
     },
   };
 }

@@ -4,12 +4,13 @@ import * as v from 'valibot';
 import { enterPhase } from '../core/brand.ts';
 import { AlreadyAnswered } from '../core/idempotency.ts';
 import type { JsonMetric } from '../core/json-events.ts';
-import type { MetricEvent, RejectedItem, RejectionReason } from '../core/metric.ts';
+import type { RejectedItem, RejectionReason } from '../core/metric.ts';
 import type { Admitted, IdempotencyClaim, Validated } from '../core/phases.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
-import { readEvents, readResource } from '../core/record.ts';
+import { readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
+import { LazyBatch } from './batch.ts';
 import { isBody } from './validate/body-checker.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
 import { parseJson } from './validate/json-text.ts';
@@ -93,16 +94,15 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       const detail = errors.errors[0] ?? 'body: must be { service, metrics }';
       throw invalid(detail, Array.isArray(metrics) ? metrics.length : 0, errors, []);
     }
-    const body = parsed;
-    const rejected = sortOut(body.metrics, receivedAt, errors);
+    const rejected = sortOut(parsed.metrics, receivedAt, errors);
     for (const [reason, count] of countReasons(rejected)) tally.rejected(reason, count);
     const warnings: string[] = [];
-    if (typeof body.version === 'string' && !SEMANTIC_VERSION.test(body.version)) {
+    if (typeof parsed.version === 'string' && !SEMANTIC_VERSION.test(parsed.version)) {
       warnings.push('version: not a semantic version such as 1.4.2');
     }
     const warnBefore = receivedAt - warnAgeMs;
-    if (checker.earliest() < warnBefore) warnings.push(...oldMetrics(body.metrics, rejected, warnBefore));
-    const accepted = body.metrics.length - rejected.length;
+    if (checker.earliest() < warnBefore) warnings.push(...oldMetrics(parsed.metrics, rejected, warnBefore));
+    const accepted = parsed.metrics.length - rejected.length;
     if (accepted === 0) {
       throw invalid(
         `None of the ${rejected.length} metrics can be taken: ${errors.errors[0] ?? ''}`,
@@ -111,27 +111,20 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
         warnings,
       );
     }
-    let events: readonly MetricEvent[] | undefined;
-    return enterPhase<Validated>({
-      submission,
-      client,
-      resource: readResource(body, NO_ATTRIBUTES),
-      get events() {
-        events ??= readEvents(
-          body,
-          rejected.map((item) => item.index),
-          receivedAt,
-        );
-        return events;
-      },
-      points: [],
-      accepted,
-      rejected,
-      errors: errors.errors,
-      errorsOmitted: errors.omitted(),
-      warnings,
-      source: { format: 'json', bytes, ...(claim === undefined ? undefined : { idempotency: claim }) },
-    });
+    return enterPhase<Validated>(
+      new LazyBatch({
+        submission,
+        client,
+        resource: readResource(parsed, NO_ATTRIBUTES),
+        accepted,
+        rejected,
+        errors: errors.errors,
+        errorsOmitted: errors.omitted(),
+        warnings,
+        source: claim === undefined ? { format: 'json', bytes } : { format: 'json', bytes, idempotency: claim },
+        body: parsed,
+      }),
+    );
   };
 
   return {
@@ -141,25 +134,26 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
     start: (given) => {
       context = given;
     },
-    process: async (admitted) => {
+    process: (admitted) => {
       if (context === undefined) throw new Error('validate: process() was called before start()');
       const { idempotency } = context;
       const { headers, body } = admitted.submission;
       requireJson(headers);
       const key = readIdempotencyKey(headers, maxIdempotencyKeyLength);
-      const bytes = await body.read(maxBodyBytes);
-      if (key === undefined) return check(admitted, bytes, undefined);
-
-      const claim: IdempotencyClaim = { key, bodyHash: hash('sha256', bytes) };
-      const { keyId } = admitted.client;
-      const answered = idempotency.claim(keyId, claim);
-      if (answered !== undefined) throw new AlreadyAnswered(answered);
-      try {
-        return check(admitted, bytes, claim);
-      } catch (error) {
-        idempotency.release(keyId, claim);
-        throw error;
-      }
+      const reading = body.read(maxBodyBytes);
+      if (key === undefined) return reading.then((bytes) => check(admitted, bytes, undefined));
+      return reading.then((bytes) => {
+        const claim: IdempotencyClaim = { key, bodyHash: hash('sha256', bytes) };
+        const { keyId } = admitted.client;
+        const answered = idempotency.claim(keyId, claim);
+        if (answered !== undefined) throw new AlreadyAnswered(answered);
+        try {
+          return check(admitted, bytes, claim);
+        } catch (error) {
+          idempotency.release(keyId, claim);
+          throw error;
+        }
+      });
     },
   };
 }
