@@ -39,9 +39,12 @@ export async function loadConfig(path: string): Promise<Pipeline> {
     if (error instanceof PipelineError || error instanceof RangeError || error instanceof TypeError) {
       throw new ConfigError(`${path}: ${error.message}`, { cause: error });
     }
-    throw new ConfigError(`${path}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    const reason = error instanceof Error ? error.message : String(error);
+    const hint =
+      error instanceof SyntaxError && /outside a module|export/.test(reason)
+        ? '; the nearest package.json makes it CommonJS: say "type": "module" there, or name the file pipeline.config.mts'
+        : '';
+    throw new ConfigError(`${path}: cannot be loaded: ${reason}${hint}`, { cause: error });
   }
   const pipeline = loaded.default as Partial<Pipeline> | undefined;
   if (pipeline?.kind !== 'pipeline') {

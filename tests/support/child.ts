@@ -32,7 +32,8 @@ process.on('exit', () => {
 
 export async function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Promise<Child> {
   const { PATH, HOME } = process.env;
-  const child = spawn(command, args, {
+  // tap instruments every child process through `NODE_OPTIONS`: hooks in the loader that no user has.
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], {
     cwd: options.cwd,
     env: { PATH, HOME, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
