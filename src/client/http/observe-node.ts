@@ -1,0 +1,94 @@
+/** Follows an answer of Node's HTTP server to its end, by its own events: nothing is wrapped but `writeHead`. */
+import { monotonicNow } from '../runtime.ts';
+import type { Exchange, Report } from './exchange.ts';
+
+/** `http.IncomingMessage`, as far as it is used here. */
+export interface NodeRequest {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** `http.ServerResponse` and HTTP/2's, as far as they are used here. */
+export interface NodeResponse {
+  readonly statusCode: number;
+  readonly headersSent: boolean;
+  readonly writableEnded: boolean;
+  readonly writableFinished?: boolean;
+  readonly getHeader: (name: string) => unknown;
+  readonly once: (event: 'finish' | 'close', listener: () => void) => unknown;
+}
+
+type WriteHead = (this: unknown, ...args: unknown[]) => unknown;
+
+const textOf = (value: unknown): string | undefined => {
+  const first: unknown = Array.isArray(value) ? value[0] : value;
+  return typeof first === 'string' ? first : typeof first === 'number' ? String(first) : undefined;
+};
+
+/** Headers given to `writeHead` as an object or a flat list; Node does not show those in `getHeader`. */
+function givenHeader(args: readonly unknown[], name: string): string | undefined {
+  const given: unknown = args.at(-1);
+  if (typeof given !== 'object' || given === null) return undefined;
+  const list: readonly unknown[] = Array.isArray(given) ? (given as unknown[]).flat() : Object.entries(given).flat();
+  const at = list.findIndex((key, index) => index % 2 === 0 && String(key).toLowerCase() === name);
+  return at < 0 ? undefined : textOf(list[at + 1]);
+}
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+
+/** Express' `req.route.path` below `req.baseUrl`, Fastify's `request.routeOptions.url`, Koa's routers' `ctx._matchedRoute`. */
+function routeOf(raw: object): string | undefined {
+  const path = member(member(raw, 'route'), 'path');
+  if (typeof path === 'string') return `${textOf(member(raw, 'baseUrl')) ?? ''}${path}`;
+  return textOf(member(member(raw, 'routeOptions'), 'url') ?? member(raw, '_matchedRoute'));
+}
+
+/**
+ * Reports a request once: when its answer is complete or its connection gone; for an event stream, when that begins.
+ * @param raw what the framework's handlers know the request by
+ */
+export function observeNode<Raw extends object>(
+  request: NodeRequest,
+  response: NodeResponse,
+  raw: Raw,
+  report: Report<Raw>,
+): void {
+  const startedAt = monotonicNow();
+  // Routers below rewrite the address.
+  const url = textOf(member(request, 'originalUrl')) ?? request.url ?? '';
+  let headAt: number | undefined;
+  let headArguments: readonly unknown[] = [];
+  let reported = false;
+
+  const exchange = (aborted: boolean): Exchange<Raw> => ({
+    method: request.method ?? '',
+    url,
+    route: routeOf(raw),
+    requestHeader: (name) => textOf(request.headers[name]),
+    responseHeader: (name) => textOf(response.getHeader(name)) ?? givenHeader(headArguments, name),
+    status: headAt === undefined && !response.headersSent ? 0 : response.statusCode,
+    aborted,
+    durationMs: (headAt ?? monotonicNow()) - startedAt,
+    raw,
+  });
+  const done = (aborted: boolean): void => {
+    if (reported) return;
+    reported = true;
+    report(exchange(aborted));
+  };
+
+  const { writeHead } = response as unknown as { writeHead: WriteHead };
+  const observed: WriteHead = function (...args) {
+    headAt ??= monotonicNow();
+    headArguments = args;
+    const result = writeHead.apply(this, args);
+    const type = textOf(response.getHeader('content-type')) ?? givenHeader(args, 'content-type');
+    if (type?.startsWith('text/event-stream') === true) done(false);
+    return result;
+  };
+  Object.assign(response, { writeHead: observed });
+  response.once('finish', () => done(false));
+  response.once('close', () => done(!(response.writableFinished ?? response.writableEnded)));
+}

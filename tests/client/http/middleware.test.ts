@@ -1,0 +1,181 @@
+import { request } from 'node:http';
+import t from 'tap';
+import { waitFor } from '../../support/wait-for.ts';
+import { captureMetrics } from '../captured-metrics.ts';
+import { SERVICES } from './frameworks.ts';
+
+/** Asks, and leaves before there is an answer. */
+async function askAndLeave(url: string, when: () => Promise<unknown>): Promise<void> {
+  const asking = request(url);
+  asking.on('error', () => {});
+  asking.end();
+  await when();
+  asking.destroy();
+}
+
+for (const [framework, start] of Object.entries(SERVICES)) {
+  t.test(`${framework}: authMetrics tells success, duration, method, server and user of each request`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('auth', client);
+    t.teardown(() => service.close());
+    const headers = {
+      'x-original-url': 'https://gateway.example/currenttime/mcp?x=1',
+      authorization: 'Bearer secret-token',
+    };
+    const good = await fetch(`${service.url}/api/v1/servers/a`, { headers });
+    t.strictSame([good.status, await good.json()], [200, { id: 'a' }]);
+    const denied = await fetch(`${service.url}/denied`, { headers });
+    t.strictSame([denied.status, await denied.text()], [403, 'no']);
+    await fetch(`${service.url}/denied`, { headers: { 'x-original-url': '/made-up-by-a-scanner/' } });
+    await waitFor('three metrics', async () => (await metrics()).length === 3);
+    const seen = (await metrics('auth_request')).map(({ dimensions, metadata, duration_ms: duration }) => {
+      t.ok(duration! >= 0 && duration! < 1000);
+      return { ...dimensions, error: metadata['error_code'] };
+    });
+    const user = client.hashUser('alice');
+    t.strictSame(seen, [
+      { success: true, method: 'jwt', server: 'currenttime', user_hash: user, error: undefined },
+      { success: false, method: 'bearer', server: 'currenttime', user_hash: '', error: '403' },
+      { success: false, method: 'unknown', server: 'unknown', user_hash: '', error: '403' },
+    ]);
+    t.notMatch(JSON.stringify(await metrics()), /alice|secret-token/);
+  });
+
+  t.test(`${framework}: registryMetrics tells operation and resource type`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('registry', client);
+    t.teardown(() => service.close());
+    await fetch(`${service.url}/api/v1/servers/one`);
+    await fetch(`${service.url}/api/v1/servers`, { method: 'POST' });
+    await fetch(`${service.url}/wp-admin/setup.php`, { method: 'DELETE' });
+    await waitFor('three metrics', async () => (await metrics()).length === 3);
+    const seen = (await metrics('registry_operation')).map(({ dimensions, metadata }) => [
+      dimensions['operation'],
+      dimensions['resource_type'],
+      dimensions['success'],
+      metadata['error_code'],
+    ]);
+    t.strictSame(seen, [
+      ['read', 'servers', true, undefined],
+      ['create', 'servers', true, undefined],
+      ['delete', 'unknown', false, '404'],
+    ]);
+  });
+
+  t.test(`${framework}: discoveryMetrics tells the query, and what the handler adds`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('discovery', client);
+    t.teardown(() => service.close());
+    await fetch(`${service.url}/api/v1/servers/search?query=current%20time`);
+    await waitFor('a metric', async () => (await metrics()).length === 1);
+    t.match(await metrics('tool_discovery'), [
+      {
+        dimensions: { query: 'current time', results_count: 3, top_k_services: 5, success: true },
+        metadata: { embedding_time_ms: 4 },
+      },
+    ]);
+  });
+
+  t.test(
+    `${framework}: a thrown error goes where it would without the middleware, and counts as a failure`,
+    async (t) => {
+      const { client, metrics } = captureMetrics();
+      const [plain, service] = [await start('auth', undefined), await start('auth', client)];
+      t.teardown(() => Promise.all([plain.close(), service.close()]));
+      const answer = async ({ url }: { readonly url: string }): Promise<unknown> => {
+        const response = await fetch(`${url}/throws`);
+        return [response.status, await response.text()];
+      };
+      t.strictSame(await answer(service), await answer(plain));
+      await waitFor('a metric', async () => (await metrics()).length === 1);
+      t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: '500' } }]);
+    },
+  );
+
+  t.test(`${framework}: an event stream flows at once and to its end, and is recorded as it begins`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('auth', client);
+    t.teardown(() => service.close());
+    const response = await fetch(`${service.url}/events`);
+    t.equal(response.headers.get('content-type'), 'text/event-stream');
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    t.match((await reader.read()).value, /^data: first/);
+    const [metric, ...more] = await metrics();
+    t.match(metric, { dimensions: { success: true } });
+    t.strictSame(more, []);
+    service.endStream();
+    let rest = '';
+    for (let part = await reader.read(); !part.done; part = await reader.read()) rest += part.value;
+    t.match(rest, /data: last/);
+    t.equal((await metrics()).length, 1, 'once');
+  });
+
+  t.test(`${framework}: a client that leaves before its answer is told apart`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    let arrived = 0;
+    const service = await start('auth', client);
+    t.teardown(() => service.close());
+    await askAndLeave(`${service.url}/hangs`, async () => {
+      // The request is there once a later one is answered.
+      for (; arrived < 3; arrived += 1) await (await fetch(`${service.url}/denied`)).text();
+    });
+    const aborted = await waitFor('the aborted request', async () =>
+      (await metrics()).find(({ metadata }) => metadata['error_code'] === 'aborted'),
+    );
+    t.match(aborted, { dimensions: { success: false } });
+    t.equal((await metrics()).length, 4);
+  });
+}
+
+t.test('functions of the service say where things are found, and may fail without harm', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { Hono } = await import('hono');
+  const { client, metrics } = captureMetrics();
+  const app = new Hono();
+  app.use(
+    authMetrics({
+      client,
+      method: () => 'session',
+      server: ({ requestHeader }) => requestHeader('x-server'),
+      user: ({ raw }) => raw.req.header('x-me'),
+      success: ({ status }) => status === 418,
+      when: ({ url }) => !url.endsWith('/health'),
+    }),
+  );
+  app.all('*', (context) => context.text('teapot', 418));
+  await app.request('/x', { headers: { 'x-server': 'tea', 'x-me': 'bob' } });
+  await app.request('/health');
+  t.match(await metrics(), [
+    { dimensions: { method: 'session', server: 'tea', success: true, user_hash: client.hashUser('bob') } },
+  ]);
+  t.equal((await metrics()).length, 1);
+
+  const faulty = new Hono();
+  faulty.use(
+    authMetrics({
+      client,
+      server: () => {
+        throw new Error('boom');
+      },
+    }),
+  );
+  faulty.get('/', (context) => context.text('fine'));
+  t.equal(await (await faulty.request('/')).text(), 'fine');
+});
+
+t.test('under Hono an error without handler is thrown on as it was', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { client, metrics } = captureMetrics();
+  const error = new Error('mine');
+  const context = {
+    req: { method: 'GET', url: 'http://h/', raw: new Request('http://h/'), header: () => undefined },
+    res: new Response(),
+    finalized: false,
+    env: undefined,
+  };
+  await t.rejects(
+    authMetrics({ client })(context, () => Promise.reject(error)),
+    error,
+  );
+  t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: 'error' } }]);
+});
