@@ -81,7 +81,11 @@ def test_a_fastapi_service_reports_its_requests_and_answers_as_before(gateway: G
         (1, None),
         (0, "aborted"),
     ]
-    assert (auth[0]["method"], auth[0]["server"], auth[0]["user_hash"]) == ("jwt", "currenttime", hash_user("alice"))
+    assert (auth[0]["method"], auth[0]["server"], auth[0]["user_hash"]) == (
+        "jwt",
+        "currenttime",
+        hash_user("alice", salt=gateway.key),
+    )
     assert auth[1]["server"] == "currenttime"
     # The stream goes on for 0.45 s; its request was authenticated when the answer began.
     assert float(str(auth[2]["duration_ms"])) < 140
@@ -110,7 +114,7 @@ def test_an_mcp_server_reports_every_call(gateway: Gateway, kind: str) -> None:
         ("add", 1, None),
         ("slow", 1, None),
         ("fail", 0, "tool_error"),
-        ("_unknown", 0, rows[3]["error_code"]),
+        ("_other", 0, rows[3]["error_code"]),
     ]
     for row in rows:
         assert (row["client_name"], row["client_version"], row["server_name"]) == (

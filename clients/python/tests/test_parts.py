@@ -14,11 +14,14 @@ from mcp_metrics_client._mcp_session import SessionSteps
 
 
 def test_a_user_hash_is_salted_sha256_cut_to_twelve_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hash_user("alice") == hashlib.sha256(b"alice").hexdigest()[:12]
+    assert hash_user("alice") == hash_user("alice", salt="") == hashlib.sha256(b"alice").hexdigest()[:12]
     assert hash_user("alice", salt="s") == hashlib.sha256(b"s:alice").hexdigest()[:12]
     monkeypatch.setenv("METRICS_USER_HASH_SALT", "s")
     assert hash_user("alice") == hash_user("alice", salt="s")
     assert hash_user("") == hash_user(None) == ""
+    monkeypatch.delenv("METRICS_USER_HASH_SALT")
+    monkeypatch.setenv("METRICS_API_KEY", "key")
+    assert hash_user("alice") == hash_user("alice", salt="key")
 
 
 @pytest.mark.parametrize(
@@ -71,33 +74,31 @@ def test_cutting_counts_as_the_gateway_does_and_splits_no_character() -> None:
     assert truncate("short", 200) == "short"
 
 
+def flows(steps: SessionSteps, *methods: str) -> list[str]:
+    return [latency.flow_step for method in methods for latency in steps.request(method)]
+
+
 def test_a_session_reports_each_step_once() -> None:
-    steps = SessionSteps("id")
-    reported = []
-    for method in ["initialize", "ping", "tools/list", "tools/list", "tools/call", "tools/call", "tools/list"]:
-        reported += [latency.flow_step for latency in steps.request(method, handshake=True)]
-    assert reported == ["initialize_to_tools_list", "tools_list_to_tools_call", "full_protocol_flow"]
+    methods = ["initialize", "ping", "tools/list", "tools/list", "tools/call", "tools/call", "tools/list"]
+    expected = ["initialize_to_tools_list", "tools_list_to_tools_call", "full_protocol_flow"]
+    assert flows(SessionSteps("id"), *methods) == expected
 
 
 def test_a_session_that_lists_nothing_still_reports_the_whole_way() -> None:
-    steps = SessionSteps("id")
-    steps.request("initialize", handshake=True)
-    assert [latency.flow_step for latency in steps.request("tools/call", handshake=True)] == ["full_protocol_flow"]
+    assert flows(SessionSteps("id"), "initialize", "tools/call") == ["full_protocol_flow"]
 
 
 def test_without_a_handshake_a_session_begins_with_its_first_request() -> None:
-    steps = SessionSteps(None)
-    assert steps.request("tools/list", handshake=False) == []
-    latencies = steps.request("tools/call", handshake=False)
-    assert [(one.flow_step, one.from_method) for one in latencies] == [
-        ("tools_list_to_tools_call", "tools/list"),
-        ("full_protocol_flow", "tools/list"),
-    ]
+    assert flows(SessionSteps(None), "tools/list", "tools/call") == ["tools_list_to_tools_call", "full_protocol_flow"]
+    assert flows(SessionSteps(None), "server/discover", "tools/list") == ["initialize_to_tools_list"]
+    assert flows(SessionSteps(None), "tools/call", "tools/call") == []
+    assert flows(SessionSteps(None), "ping", "initialize", "tools/call") == ["full_protocol_flow"]
 
 
 def test_two_sessions_do_not_run_into_each_other() -> None:
     one, other = SessionSteps("a"), SessionSteps("b")
-    one.request("initialize", handshake=True)
-    assert other.request("tools/list", handshake=True) == []
+    assert flows(one, "initialize") == []
+    assert flows(other, "tools/list") == []
+    assert flows(one, "tools/list") == ["initialize_to_tools_list"]
     assert one.key != other.key
     assert one.key != "a"

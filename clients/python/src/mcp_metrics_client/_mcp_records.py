@@ -12,16 +12,17 @@ from typing import Any
 from ._mcp_session import TOOLS_CALL, TOOLS_LIST, SessionSteps
 from .client import MetricsClient, Stopwatch
 
-UNKNOWN_TOOL = "_unknown"
-UNKNOWN_METHOD = "_unknown"
+OTHER = "_other"
+"""Stands for names that a caller made up. The gateway counts its own overflow under the same name."""
 TOOL_ERROR = "tool_error"
 CANCELLED = "cancelled"
+TIMEOUT = "timeout"
 CONNECTION_CLOSED = "connection_closed"
-METHOD_NOT_FOUND = "-32601"
 INVALID_PARAMS = "-32602"
 INTERNAL_ERROR = "-32603"
 
-_KNOWN_TOOLS_AT_MOST = 2_000
+_KNOWN_TOOLS_AT_MOST = 1_000
+_ASKED_NAME_CHARACTERS = 100
 _METHODS = frozenset(
     {
         "completion/complete",
@@ -41,6 +42,7 @@ _METHODS = frozenset(
         "tasks/get",
         "tasks/list",
         "tasks/result",
+        "tasks/update",
         "tools/call",
         "tools/list",
     }
@@ -55,6 +57,11 @@ def json_size(value: object) -> int | None:
         return len(to_json(value, by_alias=True, exclude_none=True, fallback=str))
     except Exception:
         return None
+
+
+def message_size(request_id: object, **members: object) -> int | None:
+    """Bytes of a JSON-RPC message with these members."""
+    return json_size({"jsonrpc": "2.0", "id": request_id, **members})
 
 
 def text_or_none(value: object) -> str | None:
@@ -85,11 +92,11 @@ class Call:
     method: str
     params: Mapping[str, Any]
     request_id: object = None
+    size: int | None = None
     client_name: str | None = None
     client_version: str | None = None
     protocol_version: str | None = None
     session: SessionSteps | None = None
-    input_size: int | None = None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
@@ -107,11 +114,11 @@ class McpRecorder:
         self.server_path = server_path
         self.tools = KnownTools()
 
-    def latencies(self, call: Call, *, handshake: bool) -> None:
+    def latencies(self, call: Call) -> None:
         """Call as the request arrives."""
         if call.session is None:
             return
-        for latency in call.session.request(call.method, handshake=handshake):
+        for latency in call.session.request(call.method):
             self.client.protocol_latency(
                 seconds=latency.seconds,
                 flow_step=latency.flow_step,
@@ -132,10 +139,10 @@ class McpRecorder:
             self.tools.learn([tool])
         method = call.method
         if method not in _METHODS and (error_code is not None or len(method) > 96):
-            method = UNKNOWN_METHOD
+            method = OTHER
         label = method
         if method == TOOLS_CALL:
-            label = tool if tool is not None and tool in self.tools else UNKNOWN_TOOL
+            label = tool if tool is not None and tool in self.tools else OTHER
         self.client.tool_execution(
             tool_name=label,
             success=error_code is None,
@@ -146,14 +153,13 @@ class McpRecorder:
             client_version=call.client_version,
             duration_ms=duration_ms,
             error_code=error_code,
-            input_size_bytes=call.input_size,
-            output_size_bytes=output_size,
+            input_size_bytes=call.size,
+            output_size_bytes=output_size or 0,
+            dimensions={"session_key": call.session.key if call.session is not None else None},
             metadata={
-                "actual_tool_name": tool,
-                "method_type": call.method,
                 "protocol_version": call.protocol_version,
-                "jsonrpc_id": call.request_id if isinstance(call.request_id, (int, str)) else None,
-                "session_key": call.session.key if call.session is not None else None,
+                # What was asked for, whether the server has it or not: to look at, never a label.
+                "actual_tool_name": tool[:_ASKED_NAME_CHARACTERS] if tool is not None else None,
             },
         )
 

@@ -6,6 +6,7 @@ answer's departure from it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from ._mcp_records import (
     CANCELLED,
     CONNECTION_CLOSED,
     INTERNAL_ERROR,
+    TIMEOUT,
     TOOL_ERROR,
     Call,
     McpRecorder,
@@ -23,6 +25,7 @@ from ._mcp_sdk2 import FindTool
 from ._mcp_session import SessionSteps
 
 _SESSION_HEADER = "mcp-session-id"
+_TIMED_OUT = re.compile("time[sd]?[ -]?out", re.IGNORECASE)
 
 
 class _Connection:
@@ -49,12 +52,13 @@ class _Connection:
         if method == "notifications/cancelled":
             call = self._open.pop(params.get("requestId"), None)
             if call is not None:
-                self._recorder.answered(call, CANCELLED, None)
+                timed_out = _TIMED_OUT.search(str(params.get("reason"))) is not None
+                self._recorder.answered(call, TIMEOUT if timed_out else CANCELLED, None)
         if method is None or request_id is None:
             return
         if self._session is None:
             headers = getattr(getattr(metadata, "request_context", None), "headers", {})
-            self._session = SessionSteps(headers.get(_SESSION_HEADER))
+            self._session = SessionSteps(headers.get(_SESSION_HEADER), self._recorder.client.hash_user)
         if method == "initialize":
             info = params.get("clientInfo") or {}
             self._session.client_info = (text_or_none(info.get("name")), text_or_none(info.get("version")))
@@ -68,9 +72,9 @@ class _Connection:
             client_version=version,
             protocol_version=self._protocol_version,
             session=self._session,
-            input_size=json_size(params),
+            size=json_size(message),
         )
-        self._recorder.latencies(call, handshake=True)
+        self._recorder.latencies(call)
         # An id that is used again while it is open is the client's fault; the SDK answers both, the later is kept.
         self._open[request_id] = call
 
@@ -92,7 +96,7 @@ class _Connection:
         if error is not None:
             await self._learn(call)
             # The SDK answers an exception of a handler with code 0, which JSON-RPC does not know.
-            self._recorder.answered(call, str(error.code) if error.code else INTERNAL_ERROR, json_size(error))
+            self._recorder.answered(call, str(error.code) if error.code else INTERNAL_ERROR, json_size(message))
             return
         result = result if isinstance(result, Mapping) else {}
         failed = call.tool is not None and result.get("isError") is True
@@ -100,7 +104,7 @@ class _Connection:
             await self._learn(call)
         else:
             self._recorder.listed(call, result.get("tools"))
-        self._recorder.answered(call, TOOL_ERROR if failed else None, json_size(result))
+        self._recorder.answered(call, TOOL_ERROR if failed else None, json_size(message))
 
     async def _learn(self, call: Call) -> None:
         if call.tool is None or self._find_tool is None or call.tool in self._recorder.tools:

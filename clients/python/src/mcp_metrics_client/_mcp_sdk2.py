@@ -13,7 +13,7 @@ from ._mcp_records import (
     TOOL_ERROR,
     Call,
     McpRecorder,
-    json_size,
+    message_size,
     text_or_none,
 )
 from ._mcp_session import Sessions, SessionSteps
@@ -21,14 +21,13 @@ from ._mcp_session import Sessions, SessionSteps
 CallNext = Callable[[Any], Awaitable[Any]]
 FindTool = Callable[[str], Awaitable[bool]]
 
-_CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-_HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 
 
 def _client_info(params: Mapping[str, Any], session: Any) -> tuple[str | None, str | None]:
     """From the request itself (`initialize`, or `_meta` since 2026-07-28), else from the session's handshake."""
     meta = params.get("_meta")
-    info = params.get("clientInfo") or (meta.get(_CLIENT_INFO) if isinstance(meta, Mapping) else None)
+    info = params.get("clientInfo") or (meta.get(CLIENT_INFO) if isinstance(meta, Mapping) else None)
     if isinstance(info, Mapping):
         return text_or_none(info.get("name")), text_or_none(info.get("version"))
     known = getattr(getattr(session, "client_params", None), "client_info", None)
@@ -54,7 +53,7 @@ class MetricsServerMiddleware:
 
     def __init__(self, recorder: McpRecorder, find_tool: FindTool | None = None) -> None:
         self._recorder = recorder
-        self._sessions = Sessions()
+        self._sessions = Sessions(self._recorder.client.hash_user)
         self._find_tool = find_tool
 
     def _session(self, ctx: Any) -> SessionSteps | None:
@@ -78,7 +77,7 @@ class MetricsServerMiddleware:
             client_version=version,
             protocol_version=protocol or ctx.protocol_version,
             session=self._session(ctx),
-            input_size=json_size(params),
+            size=message_size(ctx.request_id, method=ctx.method, params=ctx.params),
         )
 
     async def __call__(self, ctx: Any, call_next: CallNext) -> Any:
@@ -86,7 +85,7 @@ class MetricsServerMiddleware:
         if ctx.request_id is None or not self._recorder.client.enabled:
             return await call_next(ctx)
         call = self._call(ctx)
-        self._recorder.latencies(call, handshake=ctx.protocol_version in _HANDSHAKE_VERSIONS)
+        self._recorder.latencies(call)
         try:
             result = await call_next(ctx)
         except asyncio.CancelledError:
@@ -94,7 +93,8 @@ class MetricsServerMiddleware:
             raise
         except Exception as error:
             await self._learn(call)
-            self._recorder.answered(call, wire_code(error), None)
+            size = message_size(call.request_id, error=getattr(error, "error", None))
+            self._recorder.answered(call, wire_code(error), size)
             raise
         except BaseException:  # trio's cancellation, or the end of the process
             self._recorder.answered(call, CANCELLED, None)
@@ -108,7 +108,7 @@ class MetricsServerMiddleware:
             await self._learn(call)
         elif isinstance(result, Mapping):
             self._recorder.listed(call, result.get("tools"))
-        self._recorder.answered(call, TOOL_ERROR if failed else None, json_size(result))
+        self._recorder.answered(call, TOOL_ERROR if failed else None, message_size(call.request_id, result=result))
 
     async def _learn(self, call: Call) -> None:
         """A call failed: asks the server, once per name, whether it has such a tool."""

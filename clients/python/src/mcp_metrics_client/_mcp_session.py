@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 import uuid
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ._privacy import hash_user
 
 INITIALIZE = "initialize"
-DISCOVER = "server/discover"
 TOOLS_LIST = "tools/list"
 TOOLS_CALL = "tools/call"
 
@@ -34,31 +34,33 @@ class SessionSteps:
 
     __slots__ = ("__weakref__", "_begun", "_begun_by", "_listed", "_reported", "client_info", "key")
 
-    def __init__(self, session_id: str | None = None) -> None:
-        self.key = hash_user(session_id or uuid.uuid4().hex, salt="session")
+    def __init__(self, session_id: str | None = None, hash_text: Callable[[str], str] = hash_user) -> None:
+        self.key = hash_text(f"mcp-session {session_id or uuid.uuid4().hex}")
         self.client_info: tuple[str | None, str | None] = (None, None)
         self._begun: float | None = None
         self._begun_by = INITIALIZE
         self._listed: float | None = None
         self._reported: set[str] = set()
 
-    def request(self, method: str, *, handshake: bool) -> list[Latency]:
+    def request(self, method: str) -> list[Latency]:
         """Takes note of a request as it arrives; gives the latencies that it completes, each once per session.
 
-        handshake: the protocol version begins with `initialize`. Without one (2026-07-28) a session begins with
-        `server/discover` or, failing that, with whatever comes first.
+        `initialize` opens a session; under 2026-07-28, which has no handshake, `server/discover` or whatever comes
+        first does.
         """
         now = time.perf_counter()
-        if self._begun is None and (method in (INITIALIZE, DISCOVER) or not handshake):
+        if self._begun is None or (self._begun_by != INITIALIZE and method == INITIALIZE):
             self._begun, self._begun_by = now, method
             if method == TOOLS_LIST:
                 self._listed = now
             return []
         completed: list[Latency] = []
-        if method == TOOLS_LIST and self._listed is None:
+        if method == TOOLS_LIST:
+            # A list that is asked for again, or in pages: what follows is selected from the last one.
             self._listed = now
-            self._complete(completed, "initialize_to_tools_list", self._begun, self._begun_by, TOOLS_LIST, now)
-        elif method == TOOLS_CALL:
+            if self._begun_by != TOOLS_LIST:
+                self._complete(completed, "initialize_to_tools_list", self._begun, self._begun_by, TOOLS_LIST, now)
+        elif method == TOOLS_CALL and self._begun_by != TOOLS_CALL:
             self._complete(completed, "tools_list_to_tools_call", self._listed, TOOLS_LIST, TOOLS_CALL, now)
             self._complete(completed, "full_protocol_flow", self._begun, self._begun_by, TOOLS_CALL, now)
         return completed
@@ -81,7 +83,8 @@ class SessionSteps:
 class Sessions:
     """Finds the steps of a session by whatever object of the SDK lives as long as the session does."""
 
-    def __init__(self) -> None:
+    def __init__(self, hash_text: Callable[[str], str]) -> None:
+        self._hash_text = hash_text
         self._by_identity: dict[int, SessionSteps] = {}
 
     def of(self, anchor: object, session_id: str | None) -> SessionSteps:
@@ -89,7 +92,7 @@ class Sessions:
         identity = id(anchor)
         steps = self._by_identity.get(identity)
         if steps is None:
-            steps = SessionSteps(session_id)
+            steps = SessionSteps(session_id, self._hash_text)
             self._by_identity[identity] = steps
             weakref.finalize(anchor, self._by_identity.pop, identity, None).atexit = False
         return steps

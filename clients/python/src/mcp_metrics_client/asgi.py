@@ -18,7 +18,6 @@ from ._asgi_request import (
     first_segment,
     observe,
 )
-from ._privacy import hash_user
 from .client import MetricsClient, shared_client
 
 log = logging.getLogger("mcp_metrics_client")
@@ -130,7 +129,7 @@ class AuthMetricsMiddleware(_Middleware):
             success=exchange.success,
             method=self._find_method(exchange) or "unknown",
             server=self._find_server(exchange),
-            user_hash=hash_user(self._find_user(exchange), salt=self._user_salt) or None,
+            user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
             error_code=_error_code(exchange),
         )
@@ -184,7 +183,7 @@ class RegistryMetricsMiddleware(_Middleware):
             operation=self._find_operation(exchange) or "other",
             resource_type=self._find_resource_type(exchange) or "unknown",
             success=exchange.success,
-            user_hash=hash_user(self._find_user(exchange), salt=self._user_salt) or None,
+            user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
             error_code=_error_code(exchange),
         )

@@ -13,6 +13,7 @@ from datetime import datetime
 from ._encode import encode_metric, truncate
 from ._exit import at_process_exit, at_sigterm
 from ._notices import Notices
+from ._privacy import SALT_VARIABLE, hash_user
 from ._sender import Sender, Stats, Transport
 from ._settings import Limits, Settings, resolve
 from ._transport import HttpTransport
@@ -290,6 +291,12 @@ class MetricsClient:
             metadata=metadata,
             timestamp=timestamp,
         )
+
+    def hash_user(self, user_id: str | None, *, salt: str | None = None) -> str:
+        """The function of that name, with this client's own key where there is no other salt."""
+        if salt is None:
+            salt = os.environ.get(SALT_VARIABLE, self.settings.api_key or "")
+        return hash_user(user_id, salt=salt)
 
     def stats(self) -> Stats:
         """What was recorded, delivered, rejected, dropped and is waiting."""

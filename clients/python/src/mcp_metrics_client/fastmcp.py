@@ -8,8 +8,8 @@ from typing import Any
 
 from fastmcp.server.middleware import Middleware
 
-from ._mcp_records import CANCELLED, METHOD_NOT_FOUND, TOOL_ERROR, Call, McpRecorder, json_size, text_or_none
-from ._mcp_sdk2 import _CLIENT_INFO, _HANDSHAKE_VERSIONS, is_error_result, wire_code
+from ._mcp_records import CANCELLED, TOOL_ERROR, Call, McpRecorder, message_size, text_or_none
+from ._mcp_sdk2 import CLIENT_INFO, is_error_result, wire_code
 from ._mcp_session import Sessions, SessionSteps
 from .client import MetricsClient, shared_client
 
@@ -41,7 +41,7 @@ class MetricsMiddleware(Middleware):  # type: ignore[misc]  # fastmcp may be abs
         server_path: str | None = None,
     ) -> None:
         self._recorder = McpRecorder(client or shared_client(service_name), server_name, server_path)
-        self._sessions = Sessions()
+        self._sessions = Sessions(self._recorder.client.hash_user)
 
     def _session(self, context: Any) -> tuple[Any, SessionSteps | None]:
         fastmcp_context = context.fastmcp_context
@@ -56,12 +56,12 @@ class MetricsMiddleware(Middleware):  # type: ignore[misc]  # fastmcp may be abs
             return session, None
         return session, self._sessions.of(connection.outbound, connection.session_id)
 
-    def _call(self, context: Any) -> tuple[Call, bool]:
+    def _call(self, context: Any) -> Call:
         params = _plain(context.message)
         session, steps = self._session(context)
         known = getattr(session, "client_params", None)
         meta = params.get("_meta")
-        info = params.get("clientInfo") or (meta.get(_CLIENT_INFO) if isinstance(meta, Mapping) else None)
+        info = params.get("clientInfo") or (meta.get(CLIENT_INFO) if isinstance(meta, Mapping) else None)
         if not isinstance(info, Mapping):
             model = getattr(known, "client_info", None) or getattr(known, "clientInfo", None)
             info = {"name": getattr(model, "name", None), "version": getattr(model, "version", None)}
@@ -70,29 +70,29 @@ class MetricsMiddleware(Middleware):  # type: ignore[misc]  # fastmcp may be abs
             or text_or_none(getattr(session, "protocol_version", None))
             or text_or_none(getattr(known, "protocolVersion", None))
         )
-        request = getattr(context.fastmcp_context, "request_context", None)
+        request_id = getattr(getattr(context.fastmcp_context, "request_context", None), "request_id", None)
         call = Call(
             method=context.method or "",
             params=params,
-            request_id=getattr(request, "request_id", None),
+            request_id=request_id,
             client_name=text_or_none(info.get("name")),
             client_version=text_or_none(info.get("version")),
             protocol_version=protocol,
             session=steps,
-            input_size=json_size(params),
+            size=message_size(request_id, method=context.method, params=params),
         )
-        return call, protocol is None or protocol in _HANDSHAKE_VERSIONS
+        return call
 
     async def on_request(self, context: Any, call_next: Any) -> Any:
         """Records the request; its result or exception goes on as it is."""
         if _inside.get() or not self._recorder.client.enabled:
             return await call_next(context)
-        call, handshake = self._call(context)
+        call = self._call(context)
         if self._recorder.server_name is None:
             self._recorder.server_name = text_or_none(
                 getattr(getattr(context.fastmcp_context, "fastmcp", None), "name", None)
             )
-        self._recorder.latencies(call, handshake=handshake)
+        self._recorder.latencies(call)
         token = _inside.set(True)
         try:
             result = await call_next(context)
@@ -106,22 +106,17 @@ class MetricsMiddleware(Middleware):  # type: ignore[misc]  # fastmcp may be abs
             _inside.reset(token)
         if call.tool is not None and is_error_result(result):
             await self._learn(context, call)
-            self._recorder.answered(call, TOOL_ERROR, json_size(result))
+            self._recorder.answered(call, TOOL_ERROR, message_size(call.request_id, result=result))
         else:
             self._recorder.listed(call, result)
-            self._recorder.answered(call, None, json_size(result))
+            self._recorder.answered(call, None, message_size(call.request_id, result=result))
         return result
 
     async def _failed(self, context: Any, call: Call, error: Exception) -> None:
         await self._learn(context, call)
-        if hasattr(error, "error"):
-            code = wire_code(error)
-        else:
-            # FastMCP answers a tool's exception with an error result, and other methods' with JSON-RPC errors.
-            code = TOOL_ERROR if call.tool is not None else wire_code(error)
-            if type(error).__name__ == "NotFoundError" and call.tool is None:
-                code = METHOD_NOT_FOUND if not call.params else "-32002"
-        self._recorder.answered(call, code, None)
+        # FastMCP answers a tool's exception with an error result, and other methods' with JSON-RPC errors.
+        failed_tool = call.tool is not None and not hasattr(error, "error")
+        self._recorder.answered(call, TOOL_ERROR if failed_tool else wire_code(error), None)
 
     async def _learn(self, context: Any, call: Call) -> None:
         """A call failed: asks the server whether it has such a tool."""

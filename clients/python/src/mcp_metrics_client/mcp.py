@@ -59,23 +59,18 @@ def instrument_mcp_server(
         return server
     client = client or shared_client(service_name)
     server_name = server_name or getattr(target, "name", None)
+    recorder = McpRecorder(client, server_name, server_path)
+    finder = _tool_finder(target)
+    # FastMCP of either package stands on a `Server` of the SDK, and only there is everything seen that passes the wire.
     low_level = getattr(target, "_mcp_server", target)
-    # FastMCP's own middleware sees every request only since it stands on the SDK's 2.x line.
-    if hasattr(target, "add_middleware") and isinstance(getattr(low_level, "middleware", None), list):
-        from .fastmcp import MetricsMiddleware
-
-        target.middleware.insert(0, MetricsMiddleware(client, server_name=server_name, server_path=server_path))
+    if isinstance(getattr(low_level, "middleware", None), list):
+        low_level.middleware.insert(0, MetricsServerMiddleware(recorder, finder))
+    elif inspect.iscoroutinefunction(getattr(low_level, "run", None)):
+        watch_runs(low_level, recorder, finder)
     else:
-        recorder = McpRecorder(client, server_name, server_path)
-        finder = _tool_finder(target)
-        if isinstance(getattr(target, "middleware", None), list) and not hasattr(target, "add_middleware"):
-            target.middleware.insert(0, MetricsServerMiddleware(recorder, finder))
-        elif inspect.iscoroutinefunction(getattr(low_level, "run", None)):
-            watch_runs(low_level, recorder, finder)
-        else:
-            raise TypeError(
-                f"instrument_mcp_server: {type(server).__module__}.{type(server).__qualname__} is no MCP server that "
-                "this version knows: expected MCPServer, Server or FastMCP of the packages mcp or fastmcp"
-            )
+        raise TypeError(
+            f"instrument_mcp_server: {type(server).__module__}.{type(server).__qualname__} is no MCP server that "
+            "this version knows: expected MCPServer, Server or FastMCP of the packages mcp or fastmcp"
+        )
     setattr(target, _INSTRUMENTED, True)
     return server

@@ -1,6 +1,7 @@
 """A real MCP server for the tests: `mcp_server.py KIND TRANSPORT PORT INSTRUMENT`, on whichever SDK is installed.
 
-KIND: sdk (the SDK's high-level server), lowlevel, fastmcp. TRANSPORT: stdio, http. INSTRUMENT: yes, no.
+KIND: sdk (the SDK's high-level server), lowlevel, fastmcp, fastmcp-middleware. TRANSPORT: stdio, http.
+INSTRUMENT: yes, no.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def fail() -> str:
 
 
 def high_level(kind: str) -> Any:
-    if kind == "fastmcp":
+    if kind.startswith("fastmcp"):
         from fastmcp import FastMCP
 
         server: Any = FastMCP("test-server")
@@ -105,7 +106,11 @@ def serve_low_level(server: Any, transport: str, port: int) -> None:
 
 def main(kind: str, transport: str, port: str, instrument: str) -> None:
     server = low_level() if kind == "lowlevel" else high_level(kind)
-    if instrument == "yes":
+    if instrument == "yes" and kind == "fastmcp-middleware":
+        from mcp_metrics_client.fastmcp import MetricsMiddleware
+
+        server.add_middleware(MetricsMiddleware())
+    elif instrument == "yes":
         from mcp_metrics_client import instrument_mcp_server
 
         instrument_mcp_server(server)
