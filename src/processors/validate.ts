@@ -17,7 +17,15 @@ import { parseJson } from './validate/json-text.ts';
 import { requireJson } from './validate/media-type.ts';
 import { createMetricChecker } from './validate/metric-checker.ts';
 import { createErrorList, describeIssue, type ErrorList } from './validate/metric-errors.ts';
-import { DEFAULT_LIMITS, type MetricLimits, SEMANTIC_VERSION, type TimeWindow } from './validate/metric-limits.ts';
+import {
+  DAY_MS,
+  type DaysOf,
+  DEFAULT_LIMITS,
+  type MetricLimits,
+  moveWindow,
+  newWindow,
+  SEMANTIC_VERSION,
+} from './validate/metric-limits.ts';
 import { createBodySchema, createMetricSchema } from './validate/metric-schema.ts';
 
 export interface ValidateOptions extends Partial<MetricLimits> {
@@ -25,8 +33,11 @@ export interface ValidateOptions extends Partial<MetricLimits> {
   readonly maxBodyBytes?: number;
   /** How far ahead of arrival a timestamp may lie. Default 300,000: 5 minutes. */
   readonly maxFutureMs?: number;
-  /** Days before arrival that a timestamp may lie: those for which raw metrics are kept. A function is asked each time. Default 90. */
-  readonly maxAgeDays?: number | (() => number);
+  /**
+   * Days before arrival that a timestamp may lie: those for which raw metrics are kept. A function is asked with every
+   * request, by type, since policies change and types may be kept for different times. Default 90.
+   */
+  readonly maxAgeDays?: number | DaysOf;
   /** Days before arrival from which on a timestamp is taken with a warning. Default 7. */
   readonly warnAgeDays?: number;
   /** Errors told to the client; the rest is counted. Default 100. */
@@ -39,7 +50,6 @@ export interface ValidateProcessor extends Processor<Admitted, Validated> {
   readonly options: { readonly maxBodyBytes: number; readonly limits: MetricLimits };
 }
 
-const DAY_MS = 86_400_000;
 const NO_ATTRIBUTES = Object.freeze({});
 const NO_REJECTED: readonly RejectedItem[] = Object.freeze([]);
 
@@ -54,15 +64,15 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   const maxIdempotencyKeyLength = options.maxIdempotencyKeyLength ?? 128;
 
   const checker = createMetricChecker(limits);
-  const window: TimeWindow = { earliest: 0, latest: 0 };
+  const window = newWindow();
+  const daysOf: DaysOf = typeof maxAgeDays === 'function' ? maxAgeDays : () => maxAgeDays;
   const metricSchema = createMetricSchema(limits, window);
   const bodySchema = createBodySchema(limits);
   let context: ProcessorContext | undefined;
 
   /** The metrics that cannot be taken. Items past a full error list are sorted out by the plain check alone. */
   const sortOut = (metrics: readonly unknown[], receivedAt: number, errors: ErrorList): readonly RejectedItem[] => {
-    window.earliest = receivedAt - (typeof maxAgeDays === 'function' ? maxAgeDays() : maxAgeDays) * DAY_MS;
-    window.latest = receivedAt + maxFutureMs;
+    moveWindow(window, receivedAt, maxFutureMs, daysOf);
     checker.reset();
     let rejected: RejectedItem[] | undefined;
     for (let index = 0; index < metrics.length; index += 1) {

@@ -5,12 +5,13 @@ import type { RejectionReason } from '../../src/core/metric.ts';
 import { isBody } from '../../src/processors/validate/body-checker.ts';
 import { createMetricChecker } from '../../src/processors/validate/metric-checker.ts';
 import { describeIssue } from '../../src/processors/validate/metric-errors.ts';
-import { DEFAULT_LIMITS, fitsJson, type TimeWindow } from '../../src/processors/validate/metric-limits.ts';
+import { DEFAULT_LIMITS, fitsJson, moveWindow, newWindow } from '../../src/processors/validate/metric-limits.ts';
 import { createBodySchema, createMetricSchema } from '../../src/processors/validate/metric-schema.ts';
 import { body, metric } from './hostile-values.ts';
 
 const NOW = Date.UTC(2026, 10, 22, 8, 17, 9);
-const WINDOW: TimeWindow = { earliest: NOW - 90 * 86_400_000, latest: NOW + 300_000 };
+const WINDOW = newWindow();
+moveWindow(WINDOW, NOW, 300_000, (type) => (type === 'custom' ? 10 : 90));
 const REASONS = new Map<unknown, RejectionReason>([
   ['type', 'type'],
   ['timestamp', 'timestamp'],

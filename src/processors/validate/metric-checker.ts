@@ -2,7 +2,7 @@
  * The plain check of one metric, run for every one: a tenth of what the valibot schema costs, with the same verdict
  * (property tests in tests/processors hold the two together). It only says why not; the schema writes the errors.
  */
-import { METRIC_TYPES, type RejectionReason } from '../../core/metric.ts';
+import { METRIC_TYPES, type MetricType, type RejectionReason } from '../../core/metric.ts';
 import { parseTimestamp } from '../../core/timestamp.ts';
 import {
   DIMENSION_KEY,
@@ -17,7 +17,7 @@ import {
 const MAX_KNOWN_KEYS = 1024;
 
 export interface MetricChecker {
-  /** What is wrong first, in the order type, timestamp, value, duration, dimensions, metadata; undefined if nothing. */
+  /** What is wrong first, in the order type, timestamp, value, duration, dimensions, metadata, age; undefined if nothing. */
   readonly check: (metric: unknown, window: TimeWindow) => RejectionReason | undefined;
   /** The earliest timestamp among the metrics checked since `reset`, Infinity where none had one. */
   readonly earliest: () => number;
@@ -25,6 +25,7 @@ export interface MetricChecker {
 }
 
 const TYPES: ReadonlySet<unknown> = new Set(METRIC_TYPES);
+const isType = (type: unknown): type is MetricType => TYPES.has(type);
 
 export function createMetricChecker(limits: MetricLimits): MetricChecker {
   const { maxValue, maxDurationMs, maxDimensions, maxDimensionKeyLength, maxDimensionValueLength } = limits;
@@ -78,12 +79,12 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
     check: (metric, window) => {
       if (!isRecord(metric)) return 'shape';
       const { type, timestamp, value, duration_ms: duration } = metric;
-      if (!TYPES.has(type)) return 'type';
+      if (!isType(type)) return 'type';
+      let time = Number.POSITIVE_INFINITY;
       if (timestamp !== undefined && timestamp !== null) {
         if (typeof timestamp !== 'string') return 'timestamp';
-        const time = parseTimestamp(timestamp);
-        if (!(time >= window.earliest && time <= window.latest)) return 'timestamp';
-        if (time < earliest) earliest = time;
+        time = parseTimestamp(timestamp);
+        if (!(time <= window.latest)) return 'timestamp';
       }
       if (typeof value !== 'number' || !(value >= 0 && value <= maxValue)) return 'value';
       if (duration !== undefined && duration !== null) {
@@ -91,6 +92,8 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
       }
       if (!areDimensions(metric['dimensions'])) return 'dimensions';
       if (!isMetadata(metric['metadata'])) return 'metadata';
+      if (time < window.earliest[type]) return 'timestamp';
+      if (time < earliest) earliest = time;
       return undefined;
     },
     earliest: () => earliest,

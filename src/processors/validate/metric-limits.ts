@@ -1,4 +1,5 @@
 /** The limits of what a body and its metrics may hold, with their defaults: options of `validate()`. */
+import { METRIC_TYPES, type MetricType } from '../../core/metric.ts';
 
 export interface MetricLimits {
   /** Metrics in one request. Default 5,000. */
@@ -44,9 +45,33 @@ export const DEFAULT_LIMITS: MetricLimits = {
 
 /** Timestamps that are taken, milliseconds since the Unix epoch, both ends included. */
 export interface TimeWindow {
-  earliest: number;
+  /** By type, since types may be kept for different times. */
+  readonly earliest: Record<MetricType, number>;
   latest: number;
 }
+
+/** @param daysOf how far back the metrics of a type are taken */
+export function moveWindow(window: TimeWindow, receivedAt: number, maxFutureMs: number, daysOf: DaysOf): void {
+  window.latest = receivedAt + maxFutureMs;
+  for (const type of METRIC_TYPES) window.earliest[type] = receivedAt - daysOf(type) * DAY_MS;
+}
+
+export type DaysOf = (type: MetricType) => number;
+
+export const newWindow = (): TimeWindow => ({
+  earliest: {
+    auth_request: 0,
+    tool_execution: 0,
+    tool_discovery: 0,
+    protocol_latency: 0,
+    registry_operation: 0,
+    health_check: 0,
+    custom: 0,
+  },
+  latest: 0,
+});
+
+export const DAY_MS = 86_400_000;
 
 export const SERVICE = /^[A-Za-z0-9_-]+$/;
 export const INSTANCE_ID = /^[A-Za-z0-9_.-]+$/;

@@ -50,12 +50,8 @@ export function createMetricSchema(limits: MetricLimits, window: TimeWindow) {
       if (!dataset.typed) return;
       const time = parseTimestamp(dataset.value);
       if (Number.isNaN(time)) addIssue({ message: 'must be an ISO 8601 date and time such as 2026-01-01T12:00:00Z' });
-      else if (time > window.latest)
+      else if (time > window.latest) {
         addIssue({ message: `must not lie after ${isoOf(window.latest)}: check the clock` });
-      else if (time < window.earliest) {
-        addIssue({
-          message: `must not lie before ${isoOf(window.earliest)}, which is as far back as metrics are kept`,
-        });
       }
     }),
     v.metadata({ format: 'date-time' }),
@@ -126,6 +122,16 @@ export function createMetricSchema(limits: MetricLimits, window: TimeWindow) {
           entries(limits.maxMetadataFields, () => true, metadataKey, metadataValue),
         ),
       ),
+    }),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed || typeof dataset.value.timestamp !== 'string') return;
+      const { type, timestamp: text } = dataset.value;
+      const earliest = window.earliest[type];
+      if (!(parseTimestamp(text) < earliest)) return;
+      addIssue({
+        message: `must not lie before ${isoOf(earliest)}: ${type} is not kept for longer`,
+        path: [{ type: 'object', origin: 'value', input: dataset.value, key: 'timestamp', value: text }],
+      });
     }),
   );
 }
