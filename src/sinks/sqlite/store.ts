@@ -10,6 +10,9 @@ import type { DeliveredRecord } from '../../core/sink.ts';
 import { packRecords } from './batch-transfer.ts';
 import { DEFAULT_CAPS, type WriterCaps } from './event-writer.ts';
 import type { StoredKey } from './keys-table.ts';
+import type { ReaderMethods } from './reader-methods.ts';
+import { createRetention, type Retention } from './retention.ts';
+import type { RetentionPolicy } from './retention-policies.ts';
 import { startWorker, type WorkerClient } from './worker-client.ts';
 import type { WriterMethods } from './writer-methods.ts';
 
@@ -25,6 +28,7 @@ export interface Store {
   readonly write: (records: readonly DeliveredRecord[], checkpoint: Checkpoint) => Promise<void>;
   readonly checkpoint: () => Promise<Checkpoint | undefined>;
   readonly keys: KeyCalls;
+  readonly retention: Retention;
   /** Gives this opening back; the last one closes the file. */
   readonly close: () => Promise<void>;
 }
@@ -49,6 +53,10 @@ export type KeyListener = (keys: readonly StoredKey[], all: boolean) => void;
 
 interface Shared {
   readonly client: WorkerClient<WriterMethods>;
+  /** Started with the first question. */
+  readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
+  readonly closeReader: () => Promise<void>;
+  readonly retention: Retention;
   readonly listeners: Set<KeyListener>;
   openings: number;
 }
@@ -82,6 +90,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
       await client.call('write', [batch, checkpoint], [batch]);
     },
     checkpoint: () => client.call('checkpoint', []),
+    retention: shared.retention,
     keys: {
       list: () => client.call('listKeys', []),
       insert: (key) => client.call('insertKey', [key]),
@@ -103,6 +112,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
       shared.openings -= 1;
       if (shared.openings > 0) return;
       stores.delete(file);
+      await shared.closeReader();
       await client.close();
     },
   };
@@ -111,6 +121,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
 async function openShared(path: string, { log, caps }: StoreOptions): Promise<Shared> {
   const listeners = new Set<KeyListener>();
   let parts: StoredKey[] = [];
+  let policies: readonly RetentionPolicy[] = [];
   const start = (): Promise<WorkerClient<WriterMethods>> =>
     startWorker<WriterMethods>({
       script: 'writer-worker',
@@ -118,6 +129,10 @@ async function openShared(path: string, { log, caps }: StoreOptions): Promise<Sh
       onMessage: (message) => {
         if (message.kind === 'log') {
           log[message.level](message.fields, message.message);
+          return;
+        }
+        if (message.kind === 'policies') {
+          policies = message.policies;
           return;
         }
         parts = parts.concat(message.keys);
@@ -130,7 +145,11 @@ async function openShared(path: string, { log, caps }: StoreOptions): Promise<Sh
     });
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return { client: await start(), listeners, openings: 0 };
+      const client = await start();
+      policies = await client.call('listPolicies', []);
+      const { reader, closeReader } = openReader(path, log);
+      const retention = createRetention({ writer: client, reader }, () => policies);
+      return { client, listeners, reader, closeReader, retention, openings: 0 };
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);
@@ -144,4 +163,27 @@ async function openShared(path: string, { log, caps }: StoreOptions): Promise<Sh
       await sleep(200);
     }
   }
+}
+
+function openReader(path: string, log: Log): Pick<Shared, 'reader' | 'closeReader'> {
+  let starting: Promise<WorkerClient<ReaderMethods>> | undefined;
+  return {
+    reader: () => {
+      starting ??= startWorker<ReaderMethods>({
+        script: 'reader-worker',
+        workerData: { path },
+        onMessage: () => undefined,
+        onCrash: (error) =>
+          log.error({ error: error.message }, "the database's reader thread crashed; starting it again"),
+      });
+      starting.catch(() => {
+        starting = undefined;
+      });
+      return starting;
+    },
+    closeReader: async () => {
+      const client = await starting?.catch(() => undefined);
+      await client?.close();
+    },
+  };
 }

@@ -95,7 +95,7 @@ export async function startWorker<Methods>(options: WorkerClientOptions): Promis
       nextId += 1;
       const answer = Promise.withResolvers<unknown>();
       target.pending.set(id, answer);
-      const call: Call = { id, method: name as Call['method'], args };
+      const call: Call = { id, method: name, args };
       target.worker.postMessage(call, [...transfer]);
       return (await answer.promise) as never;
     },

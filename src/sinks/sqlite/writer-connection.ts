@@ -4,6 +4,8 @@ import { Rewind } from '../../core/sink.ts';
 import { openForWriting } from './database.ts';
 import { type FileGuard, guardFile, restoreFile } from './database-file.ts';
 import { type EventWriter, openEventWriter, type WriterCaps } from './event-writer.ts';
+import { type CleanupSlices, openCleanupSlices } from './cleanup-slices.ts';
+import { openRetentionPolicies, type RetentionPoliciesTable } from './retention-table.ts';
 import { type KeysTable, openKeysTable } from './keys-table.ts';
 
 export interface OpenDatabase {
@@ -11,6 +13,8 @@ export interface OpenDatabase {
   readonly guard: FileGuard;
   readonly writer: EventWriter;
   readonly keys: KeysTable;
+  readonly policies: RetentionPoliciesTable;
+  readonly cleanup: CleanupSlices;
 }
 
 export interface WriterConnection {
@@ -41,7 +45,14 @@ export function openConnection(
   function openAll(): OpenDatabase {
     const { db, migrations } = openForWriting(path);
     if (migrations.length > 0) log('info', { path, migrations }, 'database migrated');
-    return { db, guard: guardFile(path), writer: openEventWriter(db, caps), keys: openKeysTable(db) };
+    return {
+      db,
+      guard: guardFile(path),
+      writer: openEventWriter(db, caps),
+      keys: openKeysTable(db),
+      policies: openRetentionPolicies(db),
+      cleanup: openCleanupSlices(db),
+    };
   }
 
   function use(): OpenDatabase {

@@ -1,6 +1,9 @@
 /** What the writer's thread does on request: the only code that writes to the database file. */
 import type { Checkpoint } from '../../core/journal.ts';
 import type { KeyRecord } from '../../core/key-store.ts';
+import type { DictionaryTable } from './cleanup-slices.ts';
+import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
+import type { PolicyChange } from './retention-table.ts';
 import type { WriterCaps } from './event-writer.ts';
 import type { KeyChange, KeysTable, StoredKey } from './keys-table.ts';
 import { openConnection } from './writer-connection.ts';
@@ -15,8 +18,19 @@ export interface WriterSettings {
 /** What the writer tells on its own. */
 export interface WriterEvents {
   readonly log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void;
+  /** The policies as they are now, whoever changed them. */
+  readonly policies: (policies: readonly RetentionPolicy[]) => void;
   /** Keys changed: these, or with `all` these are all there are. */
   readonly keys: (keys: readonly StoredKey[], all: boolean) => void;
+}
+
+/** A result with the time for which its making held the writer. */
+export type Held<T> = T & { readonly heldMs: number };
+
+function held<T extends object>(work: () => T): Held<T> {
+  const from = performance.now();
+  const result = work();
+  return { ...result, heldMs: performance.now() - from };
 }
 
 export type WriterMethods = ReturnType<typeof createWriterMethods>;
@@ -26,6 +40,7 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
   const { use } = connection;
   let keyGeneration = use().keys.generation();
   let dataVersion = readDataVersion();
+  let publishedPolicies = JSON.stringify(use().policies.list());
   if (restarted) publishAllKeys();
 
   function readDataVersion(): number {
@@ -36,6 +51,12 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
     const { keys } = use();
     keyGeneration = keys.generation();
     events.keys(keys.list(), true);
+  }
+
+  function publishPolicies(policies: RetentionPolicy[]): RetentionPolicy[] {
+    publishedPolicies = JSON.stringify(policies);
+    events.policies(policies);
+    return policies;
   }
 
   /** Runs a change of keys; the change is published before its caller gets the answer. */
@@ -89,12 +110,38 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
       ),
     addKeyUse: (uses: Parameters<KeysTable['addUse']>[0]): void => use().keys.addUse(uses),
 
+    listPolicies: (): RetentionPolicy[] => use().policies.list(),
+    applyDefaultPolicies: (rawDays: number, at: number): RetentionPolicy[] =>
+      publishPolicies(use().policies.applyDefaults(rawDays, at)),
+    updatePolicy: (table: RetentionTable, change: PolicyChange, at: number): RetentionPolicy[] =>
+      publishPolicies(use().policies.update(table, change, at)),
+
+    deleteEvents: (cutoff: number) => held(() => use().cleanup.deleteEvents(cutoff)),
+    deleteEventsOfType: (type: number, cutoff: number, cursor: number) =>
+      held(() => use().cleanup.deleteEventsOfType(type, cutoff, cursor)),
+    deleteRollups: (table: 'rollup_hourly' | 'rollup_daily', cutoff: number) =>
+      held(() => {
+        const { writer, cleanup } = use();
+        return writer.exclusively(() => cleanup.deleteRollups(table, cutoff));
+      }),
+    deleteUnused: (table: DictionaryTable, cutoff: number, cursor: number) =>
+      held(() => {
+        const { writer, cleanup } = use();
+        const { ids, done, cursor: next } = cleanup.findUnused(table, cutoff, cursor);
+        if (ids.length > 0) writer.exclusively(() => cleanup.deleteRows(table, ids));
+        return { deleted: ids.length, done, cursor: next };
+      }),
+    shrink: () => held(() => use().cleanup.shrink()),
+
     /** Looks for changes by other processes; cheap where there are none. */
     poll: (): void => {
       const version = readDataVersion();
       if (version === dataVersion) return;
       dataVersion = version;
-      if (use().keys.generation() !== keyGeneration) publishAllKeys();
+      const { keys, policies } = use();
+      if (keys.generation() !== keyGeneration) publishAllKeys();
+      const now = policies.list();
+      if (JSON.stringify(now) !== publishedPolicies) publishPolicies(now);
     },
     close: (): void => connection.close(),
   };

@@ -1,11 +1,11 @@
 /** Messages between the main thread and the writer's thread. */
 import type { Checkpoint } from '../../core/journal.ts';
 import type { StoredKey } from './keys-table.ts';
-import type { WriterMethods } from './writer-methods.ts';
+import type { RetentionPolicy } from './retention-policies.ts';
 
 export interface Call {
   readonly id: number;
-  readonly method: keyof WriterMethods;
+  readonly method: string;
   readonly args: readonly unknown[];
 }
 
@@ -28,6 +28,7 @@ export type Reply =
       readonly fields: object;
       readonly message: string;
     }
+  | { readonly kind: 'policies'; readonly policies: readonly RetentionPolicy[] }
   | {
       readonly kind: 'keys';
       readonly keys: readonly StoredKey[];
