@@ -56,12 +56,14 @@ export function makeBatch(
   records: readonly DeliveredRecord[],
   metrics: number,
   checkpoint: Checkpoint,
+  late = false,
 ): DeliveredBatch {
   let events: DeliveredEvent[] | undefined;
   return {
     records,
     metrics,
     checkpoint,
+    late,
     get events() {
       events ??= records.flatMap((record) => deliveredEvents(record, checkpoint.journalId));
       return events;

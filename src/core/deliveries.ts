@@ -59,10 +59,17 @@ export async function openDeliveries(options: DeliveriesOptions): Promise<Delive
     );
   }
 
-  const context: SinkContext = { log, clock, telemetry, dataDirectory };
+  const all: Delivery[] = [];
   const stored = new Map<string, { own: Checkpoint | undefined; file: Checkpoint | undefined }>();
   for (const sink of sinks) {
-    await sink.start?.({ ...context, log: log.child({ sink: sink.name }) });
+    const context: SinkContext = {
+      log: log.child({ sink: sink.name }),
+      clock,
+      telemetry,
+      dataDirectory,
+      rewind: (rewind) => all.find((delivery) => delivery.sink === sink)?.rewind(rewind),
+    };
+    await sink.start?.(context);
     stored.set(sink.name, { own: await sink.checkpoint?.(), file: await files.read(sink.name) });
   }
   const checkpoints = [...stored.values()]
@@ -82,7 +89,6 @@ export async function openDeliveries(options: DeliveriesOptions): Promise<Delive
   }
 
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 64 * 1024 * 1024);
-  const all: Delivery[] = [];
   const writes = registerDeliveryMetrics(telemetry, journal, all);
   for (const sink of sinks) {
     const { own, file } = stored.get(sink.name)!;

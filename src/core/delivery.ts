@@ -55,6 +55,8 @@ export interface Delivery {
   readonly skip: (position: Position) => void;
   /** Tries the events that were set aside once more; tells how many were taken and how many remain. */
   readonly redrive: () => Promise<{ readonly delivered: number; readonly remaining: number }>;
+  /** Goes back to where the sink says that it stands. */
+  readonly rewind: (rewind: Rewind) => void;
   readonly start: () => void;
   /** Ends after the write under way, which is aborted when `signal` says so. */
   readonly stop: (signal?: AbortSignal) => Promise<void>;
@@ -91,6 +93,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     reject: (error: unknown) => void;
   }[] = [];
 
+  /** What the sink told of itself between two writes. */
+  let rewound: Rewind | undefined;
   let running = false;
   let stopping = false;
   let ended: Promise<void> = Promise.resolve();
@@ -121,7 +125,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   /** Milliseconds until a batch is due; 0 when it is, Infinity while nothing waits. */
   const dueIn = (): number => {
-    if (redrives.length > 0 || skipThrough !== undefined) return 0;
+    if (redrives.length > 0 || skipThrough !== undefined || rewound !== undefined) return 0;
     const waiting = queued();
     if (waiting <= 0) return Number.POSITIVE_INFINITY;
     if (waiting >= maxMetrics || cap < maxMetrics || flushThrough > position.count) return 0;
@@ -226,7 +230,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     }
     delivered += next.batch.metrics;
     // The outage may have ended between the two: the event gets a last chance, or it would be set aside for nothing.
-    const lateBatch = makeBatch(batch.records, batch.metrics, next.batch.checkpoint);
+    const lateBatch = makeBatch(batch.records, batch.metrics, next.batch.checkpoint, true);
     try {
       await write(lateBatch);
       await setAside.remove(entry.id);
@@ -283,6 +287,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   const step = async (): Promise<void> => {
     applySkip();
+    if (rewound !== undefined) {
+      const told = rewound;
+      rewound = undefined;
+      await resync(told);
+      return;
+    }
     if (redrives.length > 0) await redriveNow();
     const head = records.head();
     if (head.count === position.count) {
@@ -327,6 +337,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
           [{ ...record, sequence: position.sequence, count: position.count, from: 0, to: 1 }],
           1,
           { journalId, ...position },
+          true,
         );
         try {
           await write(batch);
@@ -393,6 +404,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         redrives.push({ resolve, reject });
         wake?.();
       }),
+    rewind: (rewind) => {
+      rewound = rewind;
+      wake?.();
+    },
     start: () => {
       if (running || stopping) return;
       running = true;

@@ -36,6 +36,11 @@ export interface DeliveredBatch {
   readonly metrics: number;
   /** The place that the sink has reached once this batch is written. Store it in the same transaction: exactly once. */
   readonly checkpoint: Checkpoint;
+  /**
+   * The events lie before a checkpoint that the sink has reached already, and were left out then: once set aside, or
+   * passed over while a culprit was looked for. A sink that drops what lies before its checkpoint must take these.
+   */
+  readonly late?: boolean;
 }
 
 /** Thrown by a sink for data that it can never take. Every other error is an outage and is retried for ever. */
@@ -71,6 +76,8 @@ export interface SinkContext {
   readonly telemetry: Telemetry;
   /** Where the gateway keeps its files; a sink may make a folder of its own in it. */
   readonly dataDirectory: string;
+  /** The same as throwing a `Rewind`, for a sink that finds its loss while nothing is being written. */
+  readonly rewind?: (rewind: Rewind) => void;
 }
 
 export interface SinkHealth {

@@ -69,7 +69,8 @@ function openSdk(): (service: string, event: MetricEvent) => void {
     const attributes: Attributes = { service, metric_type: event.type };
     for (const label of labels) {
       const value = event.dimensions[label] ?? event.metadata[label];
-      if (value !== undefined && value !== null) attributes[label] = String(value);
+      if (typeof value === 'string') attributes[label] = value;
+      else if (typeof value === 'boolean' || typeof value === 'number') attributes[label] = String(value);
     }
     counter?.add(event.value, attributes);
     if (counter === undefined) histogram.record(event.value, attributes);

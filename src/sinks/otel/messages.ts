@@ -22,7 +22,12 @@ export interface TotalsThreadData {
 /** Each has an answer with the same id. */
 export type TotalsRequest =
   /** Records as `packRecords` lays them out. */
-  | { readonly kind: 'write'; readonly buffer: ArrayBuffer; readonly checkpoint: Checkpoint }
+  | {
+      readonly kind: 'write';
+      readonly buffer: ArrayBuffer;
+      readonly checkpoint: Checkpoint;
+      readonly late: boolean;
+    }
   | { readonly kind: 'checkpoint' }
   /** The answer comes after all `piece`s. */
   | { readonly kind: 'scrape'; readonly format: ExpositionFormat }

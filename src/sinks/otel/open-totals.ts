@@ -37,7 +37,7 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
   let currentAt: Checkpoint | undefined;
   let current = false;
   /** Set while a thread that came up anew has not told its place to the delivery. */
-  let rewindTo: { readonly checkpoint: Checkpoint | undefined } | undefined;
+  let rewindTo: Rewind | undefined;
 
   const expectRunning = (): Running => {
     if (running === undefined) throw new Error('totals: used before start, or after stop');
@@ -83,7 +83,10 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
       onUp: ({ checkpoint, statistics }) => {
         books?.note(statistics);
         // Of the first thread the delivery hears by `checkpoint` and `resume`.
-        if (currentAt !== undefined) rewindTo = { checkpoint };
+        if (currentAt !== undefined) {
+          rewindTo = lostSince(checkpoint);
+          context.rewind?.(rewindTo);
+        }
         place(checkpoint);
       },
       onDown: () => {
@@ -143,11 +146,15 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
       const buffer = packRecords(batch.records);
       if (!thread.isUp()) await thread.ask({ kind: 'checkpoint' }, [], signal);
       if (rewindTo !== undefined) {
-        const { checkpoint } = rewindTo;
+        const rewind = rewindTo;
         rewindTo = undefined;
-        throw new Rewind('the totals thread was lost and came back with its last snapshot', checkpoint);
+        throw rewind;
       }
-      await thread.ask({ kind: 'write', buffer, checkpoint: batch.checkpoint }, [buffer], signal);
+      await thread.ask(
+        { kind: 'write', buffer, checkpoint: batch.checkpoint, late: batch.late === true },
+        [buffer],
+        signal,
+      );
     },
     checkpoint: async () => {
       const { checkpoint } = await expectRunning().thread.ask({ kind: 'checkpoint' });
@@ -174,6 +181,9 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
     delivered: () => delivered,
   };
 }
+
+const lostSince = (checkpoint: Checkpoint | undefined): Rewind =>
+  new Rewind('the totals thread was lost and came back with its last snapshot', checkpoint);
 
 const reached = (at: Checkpoint | undefined, goal: Checkpoint): boolean =>
   goal.count === 0 || (at !== undefined && at.journalId === goal.journalId && at.count >= goal.count);

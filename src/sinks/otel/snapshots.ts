@@ -70,13 +70,15 @@ function keepWriting(
 ): KeeperSnapshots {
   const { directory, intervalMs, log, onChange } = options;
   let held: SnapshotsHeld = { newest: keeper.checkpoint(), previous, failures: 0 };
+  let written = keeper.revision();
   let bytesSince = 0;
   let failing = false;
   let writing: Promise<void> | undefined;
 
   const writeOnce = async (): Promise<void> => {
     const checkpoint = keeper.checkpoint();
-    if (checkpoint === undefined || isSame(checkpoint, held.newest)) return;
+    const revision = keeper.revision();
+    if (checkpoint === undefined || revision === written) return;
     bytesSince = 0;
     try {
       await writeSnapshot(directory, NAME, keeper.encode());
@@ -85,6 +87,7 @@ function keepWriting(
       onChange(held);
       throw error;
     }
+    written = revision;
     held = { ...held, newest: checkpoint, previous: held.newest };
     onChange(held);
   };
@@ -134,6 +137,3 @@ function keepWriting(
     stop: () => clearInterval(timer),
   };
 }
-
-const isSame = (a: Checkpoint, b: Checkpoint | undefined): boolean =>
-  a.journalId === b?.journalId && a.sequence === b.sequence && a.count === b.count;

@@ -23,6 +23,8 @@ interface StoredTotals {
 export interface TotalsKeeper {
   readonly registry: SeriesRegistry;
   readonly instanceId: string;
+  /** Counts up with every change. */
+  readonly revision: () => number;
   /**
    * Everything up to here is counted. It may belong to another journal than the one at hand (a restored backup, a
    * deleted journal): the totals are still true, and the delivery decides where to go on.
@@ -34,6 +36,8 @@ export interface TotalsKeeper {
    * @throws Unacceptable for a record that cannot be decoded; everything before it stays counted
    */
   readonly apply: (records: Iterable<DeliveredRecord>, checkpoint: Checkpoint) => void;
+  /** Counts records that lie before the checkpoint and were left out when it was passed. @throws Unacceptable */
+  readonly applyLate: (records: Iterable<DeliveredRecord>) => void;
   readonly encode: () => Uint8Array;
 }
 
@@ -69,6 +73,15 @@ function readStored(bytes: Uint8Array): StoredTotals {
 
 function keep(registry: SeriesRegistry, instanceId: string, restored: Checkpoint | undefined): TotalsKeeper {
   let position = restored;
+  let revision = 0;
+
+  const count = (record: DeliveredRecord, from: number): void => {
+    if (from >= record.to) return;
+    const { envelope, resource, events } = decode(record);
+    revision += 1;
+    registry.advance(envelope.receivedAt);
+    for (const event of events.slice(from, record.to)) registry.record(resource.service, event);
+  };
 
   const applyRecord = (record: DeliveredRecord, journalId: string): void => {
     const { sequence, metrics, to } = record;
@@ -76,14 +89,7 @@ function keep(registry: SeriesRegistry, instanceId: string, restored: Checkpoint
     const known = position?.journalId === journalId ? position : undefined;
     if (known !== undefined && sequence <= known.sequence) return;
     const from = Math.max(record.from, (known?.count ?? 0) - before);
-    if (from < to) {
-      const { envelope, resource, events } = decode(record);
-      registry.advance(envelope.receivedAt);
-      for (let index = from; index < to; index += 1) {
-        const event = events[index];
-        if (event !== undefined) registry.record(resource.service, event);
-      }
-    }
+    count(record, from);
     // Kept record by record: a failure further on must not count these again.
     position =
       to >= metrics
@@ -94,10 +100,15 @@ function keep(registry: SeriesRegistry, instanceId: string, restored: Checkpoint
   return {
     registry,
     instanceId,
+    revision: () => revision,
     checkpoint: () => position,
     apply: (records, checkpoint) => {
+      revision += 1;
       for (const record of records) applyRecord(record, checkpoint.journalId);
       if (position?.journalId !== checkpoint.journalId || checkpoint.count >= position.count) position = checkpoint;
+    },
+    applyLate: (records) => {
+      for (const record of records) count(record, record.from);
     },
     encode: () => {
       const stored: StoredTotals = {

@@ -62,7 +62,8 @@ const answer = (): TotalsAnswer => ({ checkpoint: keeper.checkpoint(), statistic
 async function handle(id: number, request: TotalsRequest): Promise<void> {
   switch (request.kind) {
     case 'write':
-      keeper.apply(unpackRecords(request.buffer), request.checkpoint);
+      if (request.late) keeper.applyLate(unpackRecords(request.buffer));
+      else keeper.apply(unpackRecords(request.buffer), request.checkpoint);
       snapshots.applied(request.buffer.byteLength);
       return;
     case 'scrape': {

@@ -20,7 +20,7 @@ const series = <Value>(value: fc.Arbitrary<Value>) =>
   fc.uniqueArray(fc.record({ labels, value }), {
     minLength: 1,
     maxLength: 8,
-    selector: (each) => JSON.stringify(Object.entries(each.labels).sort()),
+    selector: (each) => JSON.stringify(Object.entries(each.labels).sort(([a], [b]) => (a < b ? -1 : 1))),
   });
 const number = fc.double({ min: 0, noNaN: true });
 const boundaries = fc.constantFrom([0.005, 1, 2.5], [10], [0.1, 0.2, 0.3, 0.4]);

@@ -150,8 +150,8 @@ t.test('many series go in several requests, none twice', async (t) => {
     t.strictSame(
       pointsOf(whole, name)
         .map(({ attributes }) => attributes['tool_name'])
-        .sort(),
-      [...names].sort(),
+        .sort((a, b) => String(a).localeCompare(String(b))),
+      names.toSorted((a, b) => a.localeCompare(b)),
     );
   }
 });

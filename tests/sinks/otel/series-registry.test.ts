@@ -138,11 +138,12 @@ const TABLE: Readonly<Record<string, { counter?: string; histogram: string; labe
 
 function plainAttributes({ service, event }: Received): Attributes {
   const read = (name: string): string | undefined => {
-    const own = (from: object) => (Object.hasOwn(from, name) ? (from as Record<string, unknown>)[name] : undefined);
+    const own = (from: object) =>
+      Object.hasOwn(from, name) ? (from as Record<string, string | number | boolean | null | object>)[name] : undefined;
     const value = own(event.dimensions) ?? own(event.metadata);
     return value === '' || value === null || value === undefined || typeof value === 'object'
       ? undefined
-      : `${value as string}`;
+      : String(value);
   };
   const attributes: Attributes = { service, metric_type: event.type };
   for (const label of TABLE[event.type]!.labels) {
