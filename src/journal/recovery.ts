@@ -50,8 +50,10 @@ export async function recover(directory: string, files: FileOperations): Promise
     head ??= base;
     account.lostMetrics += Math.max(0, base.count - head.count);
     const segment = newSegment(directory, file.ordinal, base.sequence > head.sequence ? base : head);
-    // Where a later segment begins, everything beyond in the ones before it was refused: its write had failed.
-    const limit = bases.slice(at + 1).find((next) => next !== undefined)?.sequence ?? Number.POSITIVE_INFINITY;
+    // Where a later segment begins, everything beyond in the ones before it was refused: its write had failed. Only a
+    // header can say so: one that is guessed from a record might belong to a copy.
+    const next = found.slice(at + 1).find((later) => isIntact(later, id.text));
+    const limit = next?.header?.base.sequence ?? Number.POSITIVE_INFINITY;
     await readSegment(segment, file, limit, id, account, files);
     head = segment.last;
     segments.push(segment);
