@@ -35,12 +35,12 @@ export async function recover(directory: string, files: FileOperations): Promise
   const found = await findSegmentFiles(directory, files);
   const knownId = await findId(found, files);
   const id = journalId(knownId ?? randomBytes(8).toString('hex'));
-  const bases = knownId === undefined ? [] : await findBases(found, id, files);
+  const placed =
+    knownId === undefined ? found.map((file) => ({ file, base: undefined })) : await place(found, id, files);
   const account: Account = { records: 0, metrics: 0, lostMetrics: 0, damagedBytes: 0 };
   const segments: Segment[] = [];
   let head: Position | undefined;
-  for (const [at, file] of found.entries()) {
-    const base = bases[at];
+  for (const [at, { file, base }] of placed.entries()) {
     if (base === undefined) {
       // Nothing in it can be read. It stays until its neighbours are trimmed, in case somebody wants to look.
       account.damagedBytes += file.size;
@@ -51,16 +51,15 @@ export async function recover(directory: string, files: FileOperations): Promise
     account.lostMetrics += Math.max(0, base.count - head.count);
     const segment = newSegment(directory, file.ordinal, base.sequence > head.sequence ? base : head);
     // Where a later segment begins, everything beyond in the ones before it was refused: its write had failed. Only a
-    // header can say so: one that is guessed from a record might belong to a copy.
-    const next = found.slice(at + 1).find((later) => isIntact(later, id.text));
-    const limit = next?.header?.base.sequence ?? Number.POSITIVE_INFINITY;
-    await readSegment(segment, file, limit, id, account, files);
+    // header can say so: a base that is guessed from a record might belong to a copy.
+    const next = placed.slice(at + 1).find((later) => isIntact(later.file, id.text));
+    await readSegment(segment, file, next?.base?.sequence ?? Number.POSITIVE_INFINITY, id, account, files);
     head = segment.last;
     segments.push(segment);
   }
   const lastFile = found.at(-1);
   const lastSegment = segments.at(-1);
-  const writable = lastFile !== undefined && bases.length > 0 && isIntact(lastFile, id.text);
+  const writable = lastFile !== undefined && lastFile === placed.at(-1)?.file && isIntact(lastFile, id.text);
   return {
     ...account,
     id,
@@ -70,6 +69,21 @@ export async function recover(directory: string, files: FileOperations): Promise
     lastOrdinal: lastFile?.ordinal ?? 0,
     appendable: writable && lastSegment !== undefined && (await cutTail(lastSegment, files)),
   };
+}
+
+interface Placed {
+  readonly file: SegmentFile;
+  /** The position before its first record; undefined where nothing in it can be read. */
+  readonly base: Position | undefined;
+}
+
+/** In the order of what they hold, which is that of their numbers unless somebody copied files about. */
+async function place(found: readonly SegmentFile[], id: JournalId, files: FileOperations): Promise<Placed[]> {
+  const bases = await findBases(found, id, files);
+  let key = 0;
+  return found
+    .map((file, at) => ({ file, base: bases[at], key: (key = bases[at]?.sequence ?? key) }))
+    .toSorted((a, b) => a.key - b.key || a.file.ordinal - b.file.ordinal);
 }
 
 /** Fills in the segment's end, last position and index, and the account. */
@@ -82,15 +96,19 @@ function readSegment(
   files: FileOperations,
 ): Promise<void> {
   segment.bytes = file.size;
-  if (!isIntact(file, id.text)) account.damagedBytes += Math.min(SEGMENT_HEADER_BYTES, file.size);
+  // Behind a damaged header the records may begin anywhere.
+  const from = isIntact(file, id.text) ? SEGMENT_HEADER_BYTES : 0;
   return withFile(files, file.path, async (opened) => {
-    const range = { from: SEGMENT_HEADER_BYTES, to: file.size, id, after: segment.base.sequence };
+    const range = { from, to: file.size, id, after: segment.base.sequence };
     await walk(
       opened,
       { ...range, keep: false, chunkBytes: CHUNK_BYTES },
       {
         record: (frame, offset) => {
-          if (frame.sequence > limit) return false;
+          if (frame.sequence > limit) {
+            account.damagedBytes += file.size - offset;
+            return false;
+          }
           account.lostMetrics += Math.max(0, frame.count - frame.metrics - segment.last.count);
           account.records += 1;
           account.metrics += frame.metrics;

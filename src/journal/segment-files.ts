@@ -100,7 +100,7 @@ function findFirst(
     let found: { base: Position; id: string } | undefined;
     await walk(
       opened,
-      { from: SEGMENT_HEADER_BYTES, to: file.size, id, after: 0, keep: false },
+      { from: 0, to: file.size, id, after: 0, keep: false },
       {
         record: ({ sequence, count, metrics }, _offset, chunk, at) => {
           found = { base: { sequence: sequence - 1, count: count - metrics }, id: frameId(chunk, at) };

@@ -73,7 +73,7 @@ function sparseIndex(): SparseIndex {
         if (sequences[middle]! <= sequence) low = middle + 1;
         else high = middle;
       }
-      return low === 0 ? SEGMENT_HEADER_BYTES : offsets[low - 1]!;
+      return offsets[Math.max(0, low - 1)] ?? SEGMENT_HEADER_BYTES;
     },
   };
 }

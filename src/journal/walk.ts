@@ -90,10 +90,10 @@ export async function walk(file: JournalFile, range: WalkRange, visitor: WalkVis
       if (!visitor.record(frame, recordAt, chunk, at)) return goodEnd;
       continue;
     }
-    // The header is right and the body is not. Trust its length where a frame follows; else bytes are missing, and the
-    // next frame begins earlier.
+    // The header is right and the body is not. Trust its length where the next frame follows; else bytes are missing, and
+    // that frame begins earlier.
     await load(Math.min(end + FRAME_BYTES, to));
-    if (frameAt(end) === undefined) {
+    if (frameAt(end)?.sequence !== frame.sequence + 1) {
       seek();
     } else {
       damagedFrom ??= offset;
