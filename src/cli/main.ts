@@ -7,7 +7,9 @@ import { EXIT } from './exit-codes.ts';
 import { CommandFailed, withConnectionOptions } from './connection.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { healthCommand } from './health.ts';
 import { keysCommand } from './keys.ts';
+import { migrateCommand } from './migrate.ts';
 import { tailCommand } from './tail.ts';
 
 const program = new Command('mcp-metrics')
@@ -48,6 +50,8 @@ program
   });
 
 program.addCommand(keysCommand());
+program.addCommand(migrateCommand());
+healthCommand(withConnectionOptions(program.command('health')));
 tailCommand(withConnectionOptions(program.command('tail')));
 demoCommand(withConnectionOptions(program.command('demo')));
 doctorCommand(withConnectionOptions(program.command('doctor')));

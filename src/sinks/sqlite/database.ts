@@ -30,6 +30,16 @@ export function openForWriting(path: string): { db: Database.Database; migration
   }
 }
 
+/**
+ * Applies what is missing and closes again.
+ * @returns names of the migrations applied
+ */
+export function migrateDatabase(path: string): string[] {
+  const { db, migrations } = openForWriting(path);
+  db.close();
+  return migrations;
+}
+
 /** Opens for reading only; the file must be there and migrated. */
 export function openForReading(path: string): Database.Database {
   const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
