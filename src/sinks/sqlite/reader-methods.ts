@@ -2,6 +2,9 @@
 import type Database from 'better-sqlite3';
 import { openForReading } from './database.ts';
 import { guardFile } from './database-file.ts';
+import type { QueryName, QueryParameters } from './query-names.ts';
+import type { RetentionPolicy } from './retention-policies.ts';
+import { type QueryAnswer, runQuery } from './run-query.ts';
 import { databaseSize, eventStats, type EventStats, rowsBefore, type RowsBefore } from './table-stats.ts';
 
 export type ReaderMethods = ReturnType<typeof createReaderMethods>;
@@ -24,6 +27,11 @@ export function createReaderMethods({ path }: { readonly path: string }) {
     eventStats: (): EventStats => eventStats(use()),
     rowsBefore: (cutoffs: Parameters<typeof rowsBefore>[1]): RowsBefore => rowsBefore(use(), cutoffs),
     size: () => databaseSize(use(), path),
+    query: (
+      name: QueryName,
+      parameters: QueryParameters,
+      context: { readonly now: number; readonly policies: readonly RetentionPolicy[] },
+    ): QueryAnswer => runQuery(name, parameters, { db: use(), path, ...context }),
     close: (): void => {
       open?.db.close();
       open = undefined;

@@ -11,6 +11,7 @@ import { packRecords } from './batch-transfer.ts';
 import { DEFAULT_CAPS, type WriterCaps } from './event-writer.ts';
 import type { StoredKey } from './keys-table.ts';
 import type { ReaderMethods } from './reader-methods.ts';
+import { createHistory, type History } from './history.ts';
 import { createRetention, type Retention } from './retention.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 import { startWorker, type WorkerClient } from './worker-client.ts';
@@ -29,6 +30,7 @@ export interface Store {
   readonly checkpoint: () => Promise<Checkpoint | undefined>;
   readonly keys: KeyCalls;
   readonly retention: Retention;
+  readonly history: History;
   /** Gives this opening back; the last one closes the file. */
   readonly close: () => Promise<void>;
 }
@@ -57,6 +59,7 @@ interface Shared {
   readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
   readonly closeReader: () => Promise<void>;
   readonly retention: Retention;
+  readonly history: History;
   readonly listeners: Set<KeyListener>;
   openings: number;
 }
@@ -91,6 +94,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     },
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,
+    history: shared.history,
     keys: {
       list: () => client.call('listKeys', []),
       insert: (key) => client.call('insertKey', [key]),
@@ -149,7 +153,8 @@ async function openShared(path: string, { log, caps }: StoreOptions): Promise<Sh
       policies = await client.call('listPolicies', []);
       const { reader, closeReader } = openReader(path, log);
       const retention = createRetention({ writer: client, reader }, () => policies);
-      return { client, listeners, reader, closeReader, retention, openings: 0 };
+      const history = createHistory(reader, () => policies);
+      return { client, listeners, reader, closeReader, retention, history, openings: 0 };
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);

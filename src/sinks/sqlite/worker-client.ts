@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { Rewind, Unacceptable } from '../../core/sink.ts';
 import { UnusableDatabase } from './migrate.ts';
+import { InvalidQuery } from './query-names.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
 
 export interface WorkerClient<Methods> {
@@ -40,6 +41,7 @@ const fromWire = ({ kind, message, code, checkpoint }: WireError): Error => {
   if (kind === 'unacceptable') return new Unacceptable(message);
   if (kind === 'rewind') return new Rewind(message, checkpoint);
   if (kind === 'unusable') return new UnusableDatabase(message);
+  if (kind === 'invalid-query') return new InvalidQuery(message);
   return Object.assign(new Error(message), code === undefined ? undefined : { code });
 };
 

@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { Rewind, Unacceptable } from '../../core/sink.ts';
 import { UnusableDatabase } from './migrate.ts';
+import { InvalidQuery } from './query-names.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
 
 /** Methods that a thread answers; `close` is called last. */
@@ -47,6 +48,7 @@ function toWire(error: unknown): WireError {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof Unacceptable) return { kind: 'unacceptable', message };
   if (error instanceof UnusableDatabase) return { kind: 'unusable', message };
+  if (error instanceof InvalidQuery) return { kind: 'invalid-query', message };
   if (error instanceof Rewind) {
     return {
       kind: 'rewind',

@@ -11,7 +11,7 @@ export interface Call {
 
 /** An error as it crosses: `unusable` will not go away by trying again, `outage` may. */
 export interface WireError {
-  readonly kind: 'unacceptable' | 'rewind' | 'unusable' | 'outage';
+  readonly kind: 'unacceptable' | 'rewind' | 'unusable' | 'invalid-query' | 'outage';
   readonly message: string;
   readonly code?: string;
   readonly checkpoint?: Checkpoint;

@@ -1,0 +1,53 @@
+/** Questions to the history, asked by name and answered by the reader's thread. */
+import { isQueryName, InvalidQuery, QUERIES, readParameters } from './query-names.ts';
+import type { ReaderMethods } from './reader-methods.ts';
+import type { RetentionPolicy } from './retention-policies.ts';
+import type { QueryAnswer } from './run-query.ts';
+import type { WorkerClient } from './worker-client.ts';
+
+export interface History {
+  /**
+   * @param name one of QUERIES
+   * @param parameters as they come from outside: they are read and checked here
+   * @throws InvalidQuery
+   */
+  readonly ask: (name: string, parameters: Readonly<Record<string, unknown>>, now: number) => Promise<QueryAnswer>;
+  /** The answer page by page, to its end; `limit` is the page's size. */
+  readonly pages: (
+    name: string,
+    parameters: Readonly<Record<string, unknown>>,
+    now: number,
+  ) => AsyncGenerator<QueryAnswer, void, undefined>;
+}
+
+const DEFAULT_PAGE = 500;
+
+export function createHistory(
+  reader: () => Promise<WorkerClient<ReaderMethods>>,
+  policies: () => readonly RetentionPolicy[],
+): History {
+  const ask: History['ask'] = async (name, raw, now) => {
+    if (!isQueryName(name)) {
+      throw new InvalidQuery(`${name}: no such query; there are ${Object.keys(QUERIES).join(', ')}`);
+    }
+    const parameters = readParameters(raw, now);
+    return (await reader()).call('query', [name, parameters, { now, policies: policies() }]);
+  };
+  return {
+    ask,
+    pages: async function* (name, raw, now) {
+      const limit = raw['limit'] ?? DEFAULT_PAGE;
+      let offset = Number(raw['offset'] ?? 0);
+      let page = await ask(name, { ...raw, limit }, now);
+      for (;;) {
+        yield page;
+        offset += page.rows.length;
+        if (page.rows.length === 0) return;
+        if (page.next !== undefined) page = await ask(name, { ...raw, limit, after: page.next }, now);
+        else if (page.total !== undefined && offset < page.total)
+          page = await ask(name, { ...raw, limit, offset }, now);
+        else return;
+      }
+    },
+  };
+}
