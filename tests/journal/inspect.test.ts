@@ -1,0 +1,77 @@
+import { copyFile, open as openFile, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { describeInspected, type Inspected, inspectJournal } from '../../src/journal/inspect.ts';
+import { openSegmentedLog } from '../../src/journal/segmented-log.ts';
+import { systemClock } from '../../src/telemetry/system-clock.ts';
+import { silentLog } from '../support/silent-log.ts';
+import { entry } from './contract.ts';
+
+async function inspect(directory: string): Promise<Inspected[]> {
+  const items: Inspected[] = [];
+  for await (const item of inspectJournal(directory)) items.push(item);
+  return items;
+}
+
+/** Records of 62 and 64 bytes, two metrics each. */
+async function write(directory: string, texts: readonly string[]): Promise<string> {
+  const journal = await openSegmentedLog({
+    directory,
+    clock: systemClock,
+    log: silentLog,
+    maxBytes: 1e6,
+    segmentBytes: 300,
+  });
+  for (const text of texts) await journal.append(entry(text, 2));
+  await journal.close();
+  return journal.id;
+}
+
+const segment = (directory: string, ordinal: number): string =>
+  join(directory, `segment-${String(ordinal).padStart(10, '0')}.log`);
+
+t.test('a sound journal: its segments, its records, a sum', async (t) => {
+  const directory = t.testdir();
+  const id = await write(directory, ['a', 'bb', 'c', 'd', 'e', 'f', 'g']);
+  const items = await inspect(directory);
+  t.same(
+    items.map(({ kind }) => kind),
+    ['segment', ...Array<string>(5).fill('record'), 'segment', 'record', 'record', 'summary'],
+  );
+  t.match(items[0], { path: segment(directory, 1), journalId: id, version: 1, base: { sequence: 0, count: 0 } });
+  t.match(items[1], { offset: 64, bytes: 58, sequence: 1, count: 2, metrics: 2, envelopeBytes: 9, payloadBytes: 1 });
+  t.match(items.at(-1), { journalId: id, segments: 2, records: 7, metrics: 14, lostMetrics: 0, damagedBytes: 0 });
+  const lines = items.map(describeInspected);
+  t.match(lines[2], /^ {2}122: record 2, 2 metrics \(4 in all\), 10 \+ 2 bytes$/);
+  t.match(lines.at(-1), `journal ${id}: 2 segments, 7 records, 14 metrics; 0 metrics lost, 0 bytes damaged`);
+});
+
+t.test('damage, gaps, copies and rubbish are told where they are', async (t) => {
+  const directory = t.testdir();
+  await write(directory, ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
+  await copyFile(segment(directory, 1), segment(directory, 8));
+  const file = await openFile(segment(directory, 1), 'r+');
+  await file.write(Buffer.from('?'), 0, 1, 64 + 58 + 50);
+  await file.close();
+  await (await openFile(segment(directory, 9), 'w')).close();
+  await truncate(segment(directory, 2), 64 + 58 + 30);
+  const items = await inspect(directory);
+  t.ok(items.find((item) => item.kind === 'damage' && item.offset === 64 + 58 && item.bytes === 58));
+  t.match(
+    items.filter(({ kind }) => kind === 'gap'),
+    [{ afterSequence: 1, records: 1, metrics: 2 }],
+  );
+  t.match(
+    items.filter(({ kind }) => kind === 'segment').map((item) => (item as { problem?: string }).problem),
+    [undefined, undefined, /a copy of segment 1/, /too short for a header/],
+  );
+  t.match(items.at(-1), { records: 5, metrics: 10, lostMetrics: 2, damagedBytes: 58 + 30 + 64 + 5 * 58 });
+  t.ok(items.map(describeInspected).every((line) => !line.includes('undefined')));
+});
+
+t.test('an empty directory is no journal, and no error', async (t) => {
+  const directory = t.testdir();
+  t.same(await inspect(directory), [
+    { kind: 'summary', segments: 0, records: 0, metrics: 0, lostMetrics: 0, damagedBytes: 0 },
+  ]);
+});
