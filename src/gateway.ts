@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { createAccounting } from './core/accounting.ts';
 import { type Deliveries, openDeliveries } from './core/deliveries.ts';
+import type { Delivery } from './core/delivery.ts';
 import { makeDirectory } from './core/files.ts';
 import type { Journal } from './core/journal.ts';
 import type { KeyStore } from './core/key-store.ts';
@@ -13,7 +15,9 @@ import type { Pipeline } from './core/pipeline.ts';
 import type { Log, Telemetry } from './core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from './core/processor.ts';
 import { deliveredEvents } from './core/record.ts';
+import type { RedriveResult } from './core/redrive.ts';
 import { createRunner } from './core/runner.ts';
+import type { SetAsideEvent } from './core/set-aside.ts';
 import type { AnySink, Sink, TotalsReader } from './core/sink.ts';
 import { createApp } from './http/app.ts';
 import { type ControlListener, listenControl, LOCAL_OPERATOR } from './http/control.ts';
@@ -42,8 +46,19 @@ export interface Gateway {
   /** Where Prometheus scrapes, unless `prometheus()` is off. */
   readonly scrapeUrl: string | undefined;
   readonly keys: KeyStore;
-  /** Answers what is in flight, delivers what it can, closes. Resolves within the shutdown timeout. */
+  readonly setAside: SetAsideDesk;
+  /** Answers what is in flight, delivers what it can, closes. Resolves within the shutdown timeout; never rejects. */
   readonly stop: () => Promise<void>;
+}
+
+/** What sinks could never take, for whoever looks after it. All reject with an Error that names the sinks there are. */
+export interface SetAsideDesk {
+  /** In the journal's order. */
+  readonly list: (sink: string) => Promise<readonly SetAsideEvent[]>;
+  /** Hands it to the sink once more. Rejects where the sink is in an outage, or cannot take events out of order. */
+  readonly redrive: (sink: string) => Promise<RedriveResult>;
+  /** Events set aside now, by sink. */
+  readonly sizes: () => ReadonlyMap<string, number>;
 }
 
 export interface GatewayOptions {
@@ -52,6 +67,7 @@ export interface GatewayOptions {
 }
 
 const STOP_TIMEOUT_MS = 10_000;
+const DRAIN_DELAY_MS = 200;
 const FLUSH_TIMEOUT_MS = 10_000;
 
 /**
@@ -125,6 +141,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     }
 
     let stopping = false;
+    const readiness = watchReadiness(journal, deliveries);
     const [authStage, rateLimitStage] = pipeline.processors as unknown as readonly [AuthProcessor, RateLimitProcessor];
     const { records, journalId } = deliveries;
     const dependencies: HttpDependencies = {
@@ -136,7 +153,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       openTally: accounting.open,
       authenticate: authStage.authenticate,
       rateLimitState: rateLimitStage.state,
-      readiness: () => readiness(stopping, journal, deliveries),
+      readiness: () => readiness(stopping),
       flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),
       tail: (listener) =>
         records.onAppend((record) => listener(deliveredEvents({ ...record, from: 0, to: record.metrics }, journalId))),
@@ -146,18 +163,33 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     undo.push(async () => control?.close());
     const listener = await listen(app, pipeline.server);
 
+    /** Downward from the listener. Whatever one step fails at, the next ones are done. */
+    const stopAll = async (timeoutMs: number): Promise<void> => {
+      const step = async (part: string, work: () => Promise<unknown> | void | undefined): Promise<void> => {
+        try {
+          await work();
+        } catch (error) {
+          log.error({ part, err: error }, 'a part did not stop in good order');
+        }
+      };
+      const deadline = AbortSignal.timeout(timeoutMs * 0.9);
+      // Load balancers see /readyz fail and stop sending, before anybody is turned away.
+      await setTimeout(Math.min(pipeline.server?.drainDelayMs ?? DRAIN_DELAY_MS, timeoutMs / 4));
+      await step('listener', () => listener.close(timeoutMs / 2));
+      await step('control', () => control?.close());
+      await step('deliveries', () => deliveries.stop(deadline));
+      for (const stage of chain.toReversed()) await step(stage.name, () => stage.stop?.());
+      await step('idempotency', idempotency.stop);
+      await step('journal', journal.close);
+      await step('keys', keys.close);
+      await step('lock', lock.release);
+    };
     const stop = async (): Promise<void> => {
       const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
-      const deadline = AbortSignal.timeout(Math.max(100, timeoutMs - 500));
       stopping = true;
-      await control?.close();
-      await listener.close(timeoutMs / 2);
-      await deliveries.stop(deadline);
-      for (const stage of chain.toReversed()) await stage.stop?.();
-      await idempotency.stop();
-      await journal.close();
-      await keys.close();
-      await lock.release();
+      const late = setTimeout(timeoutMs - 100, 'late' as const, { ref: false });
+      if ((await Promise.race([stopAll(timeoutMs), late])) === 'late')
+        log.warn({ timeoutMs }, 'not everything could be closed in time; the journal keeps what is missing');
     };
     let stopped: Promise<void> | undefined;
     return {
@@ -168,6 +200,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       databasePath,
       scrapeUrl: scrapeUrlOf(pipeline),
       keys,
+      setAside: setAsideDesk(deliveries),
       stop: () => (stopped ??= stop()),
     };
   }
@@ -226,14 +259,41 @@ export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function readiness(stopping: boolean, journal: Journal, deliveries: Deliveries): Readiness {
-  const problems: string[] = [];
-  if (stopping) problems.push('gateway: it is shutting down');
-  const trouble = journal.trouble();
-  if (trouble !== undefined) problems.push(`journal: ${trouble}`);
-  for (const { sink } of deliveries.all) {
-    const health = sink.health?.();
-    if (health?.healthy === false) problems.push(`${sink.name}: ${health.detail ?? 'not healthy'}`);
-  }
-  return { ready: problems.length === 0, problems };
+function setAsideDesk({ all }: Deliveries): SetAsideDesk {
+  const deliveryOf = (sink: string): Delivery => {
+    const found = all.find((delivery) => delivery.sink.name === sink);
+    if (found !== undefined) return found;
+    throw new Error(`no sink is named "${sink}"; there are: ${all.map((delivery) => delivery.sink.name).join(', ')}`);
+  };
+  return {
+    list: async (sink) => deliveryOf(sink).setAside.list(),
+    redrive: async (sink) => deliveryOf(sink).redrive(),
+    sizes: () => new Map(all.map(({ sink, setAside }) => [sink.name, setAside.size()])),
+  };
+}
+
+/**
+ * Ready means that metrics are taken. A sink has to come up once; its later trouble is named and keeps nobody from
+ * sending: the journal holds what it cannot take now.
+ */
+function watchReadiness(journal: Journal, { all }: Deliveries): (stopping: boolean) => Readiness {
+  const cameUp = new Set<string>();
+  return (stopping) => {
+    const problems: string[] = [];
+    const trouble = journal.trouble();
+    let ready = !stopping && trouble === undefined;
+    if (stopping) problems.push('gateway: it is shutting down');
+    if (trouble !== undefined) problems.push(`journal: ${trouble}`);
+    for (const delivery of all) {
+      const { sink } = delivery;
+      const health = sink.health?.() ?? { healthy: true };
+      const failing = delivery.trouble();
+      if (health.healthy) cameUp.add(sink.name);
+      else problems.push(`${sink.name}: ${health.detail ?? 'not healthy'}`);
+      if (!cameUp.has(sink.name)) ready = false;
+      if (health.healthy && failing !== undefined)
+        problems.push(`${sink.name}: writes have been failing for ${Math.round(failing.sinceMs / 1000)} s`);
+    }
+    return { ready, problems };
+  };
 }

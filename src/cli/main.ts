@@ -56,6 +56,9 @@ tailCommand(withConnectionOptions(program.command('tail')));
 demoCommand(withConnectionOptions(program.command('demo')));
 doctorCommand(withConnectionOptions(program.command('doctor')));
 
+/** A port or a data directory that another process has, or that this one may not use. */
+const UNAVAILABLE: ReadonlySet<string> = new Set(['EADDRINUSE', 'EBUSY', 'EACCES', 'EPERM', 'EROFS']);
+
 try {
   await program.parseAsync();
   // Timers and workers of a stopped gateway must not keep the process.
@@ -70,5 +73,5 @@ function report(error: unknown): number {
   if (error instanceof ConfigError) return EXIT.config;
   if (error instanceof CommandFailed) return error.exitCode;
   const { code } = error as NodeJS.ErrnoException;
-  return code === 'EADDRINUSE' || code === 'EACCES' ? EXIT.unavailable : EXIT.failed;
+  return UNAVAILABLE.has(code ?? '') ? EXIT.unavailable : EXIT.failed;
 }

@@ -1,15 +1,16 @@
-/** All deliveries together: placed at start, checkpointed, trimmed behind, flushed and stopped as one. */
-import { mkdir } from 'node:fs/promises';
+/** All deliveries together: opened at start, each placed where its sink stands; flushed and stopped as one. */
 import { join } from 'node:path';
-import { type CheckpointFiles, openCheckpointFiles } from './checkpoint-file.ts';
+import { openCheckpointFiles } from './checkpoint-file.ts';
 import { createDelivery, type Delivery } from './delivery.ts';
 import { registerDeliveryMetrics } from './delivery-metrics.ts';
-import type { Checkpoint, Journal, Position } from './journal.ts';
-import { type Lineage, openLineage } from './lineage.ts';
-import type { Clock, Log, Telemetry, Timer } from './ports.ts';
+import type { Journal } from './journal.ts';
+import { type JournalHolder, type JournalUpkeep, keepJournal } from './journal-upkeep.ts';
+import { openLineage } from './lineage.ts';
+import { place, type Placement, type StoredCheckpoints, tellPlacements } from './placement.ts';
+import type { Clock, Log, Telemetry } from './ports.ts';
 import { createRecentRecords, type RecentRecords } from './recent-records.ts';
 import { openSetAside } from './set-aside.ts';
-import type { Sink, SinkContext } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 export interface DeliveriesOptions {
   readonly sinks: readonly Sink[];
@@ -26,12 +27,7 @@ export interface DeliveriesOptions {
   readonly maxSetAside?: number;
   /** How often checkpoints are written and the journal is trimmed. Milliseconds; default 500. */
   readonly checkpointIntervalMs?: number;
-  /** Others who need the journal from a position on, such as the idempotency snapshot. */
-  readonly holders?: readonly {
-    readonly name: string;
-    readonly trimmable: () => Position | undefined;
-    readonly relieve?: () => Promise<void>;
-  }[];
+  readonly holders?: readonly JournalHolder[];
 }
 
 export interface Deliveries {
@@ -42,57 +38,71 @@ export interface Deliveries {
   readonly start: () => void;
   /** Resolves once every sink has what the journal holds now, or rejects at the deadline with the names of those behind. */
   readonly flush: (timeoutMs: number) => Promise<void>;
-  /** Delivers what it can until `signal`, then stops deliveries and sinks and writes the last checkpoints. */
+  /**
+   * Delivers what it can until `signal`, then stops deliveries and sinks and writes the last checkpoints. Each sink in its
+   * own time: one that hangs takes nothing from the others.
+   */
   readonly stop: (signal: AbortSignal) => Promise<void>;
 }
 
-/** At this share of the journal's limit, sinks that may skip let go of the oldest segments. */
-const PRESSURE = 0.85;
+/** After the deadline an aborted write, and a sink that stops, have so long before they are left behind. */
+const GRACE_MS = 250;
 
+/** @throws what a sink's `start` throws; those that had started are stopped again */
 export async function openDeliveries(options: DeliveriesOptions): Promise<Deliveries> {
+  const { sinks, log } = options;
+  const started: Sink[] = [];
+  try {
+    return await open(options, started);
+  } catch (error) {
+    for (const sink of started.toReversed()) {
+      await sink.stop?.().catch((stopError: unknown) => log.warn({ sink: sink.name, err: stopError }, NOT_STOPPED));
+    }
+    throw error;
+  } finally {
+    if (sinks.length === 0)
+      log.warn({}, 'no sink is enabled: what is accepted is kept in the journal and goes nowhere');
+  }
+}
+
+const NOT_STOPPED = 'the sink did not stop in good order';
+
+async function open(options: DeliveriesOptions, started: Sink[]): Promise<Deliveries> {
   const { sinks, journal, clock, log, telemetry, dataDirectory } = options;
   const files = await openCheckpointFiles(join(dataDirectory, 'checkpoints'));
   for (const sink of await files.keepOnly(sinks.map(({ name }) => name))) {
     log.warn(
       { sink },
-      'this sink is no longer configured; its checkpoint was removed, and if it comes back it starts at the journal’s end',
+      'this sink is no longer configured; its checkpoint was removed, and the journal keeps nothing for it',
     );
   }
 
   const all: Delivery[] = [];
-  const stored = new Map<string, { own: Checkpoint | undefined; file: Checkpoint | undefined }>();
+  const stored = new Map<Sink, StoredCheckpoints>();
   for (const sink of sinks) {
-    const context: SinkContext = {
+    started.push(sink);
+    await sink.start?.({
       log: log.child({ sink: sink.name }),
       clock,
       telemetry,
       dataDirectory,
       rewind: (rewind) => all.find((delivery) => delivery.sink === sink)?.rewind(rewind),
-    };
-    await sink.start?.(context);
-    stored.set(sink.name, { own: await sink.checkpoint?.(), file: await files.read(sink.name) });
+    });
+    stored.set(sink, { own: await sink.checkpoint?.(), file: await files.read(sink.name) });
   }
-  const checkpoints = [...stored.values()]
-    .flatMap(({ own, file }) => [own, file])
-    .filter((found) => found !== undefined);
-  const { lineage, rolledBack } = await openLineage(
-    join(dataDirectory, 'journal-lineage.json'),
-    journal,
-    checkpoints,
-    options.newId,
-  );
-  if (rolledBack) {
-    log.warn(
-      { journal: lineage.id },
-      'the journal is older than what a sink holds, as after restoring a backup; it goes on under a new id',
-    );
-  }
+  const checkpoints = [...stored].flatMap(([sink, { own, file }]) => {
+    const checkpoint = sink.checkpoint === undefined ? file : own;
+    return checkpoint === undefined ? [] : [checkpoint];
+  });
+  const lineage = await openLineage(join(dataDirectory, 'journal-lineage.json'), journal, checkpoints, options.newId);
+  const placements = new Map<string, Placement>();
+  for (const [sink, found] of stored) placements.set(sink.name, place(sink, found, lineage, journal));
+  tellPlacements(placements, journal, log, telemetry);
 
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 64 * 1024 * 1024);
-  const writes = registerDeliveryMetrics(telemetry, journal, all);
+  const noteWrite = registerDeliveryMetrics(telemetry, journal, all);
   for (const sink of sinks) {
-    const { own, file } = stored.get(sink.name)!;
-    const position = place(sink, own, file, lineage, journal, log);
+    const { position } = placements.get(sink.name)!;
     sink.resume?.({ journalId: lineage.id, ...position }, { journalId: lineage.id, ...journal.head() });
     all.push(
       createDelivery({
@@ -101,119 +111,58 @@ export async function openDeliveries(options: DeliveriesOptions): Promise<Delive
         journalId: lineage.id,
         locate: lineage.locate,
         position,
-        setAside: await openSetAside(join(dataDirectory, 'set-aside', sink.name), options.maxSetAside ?? 10_000),
+        setAside: await openSetAside(join(dataDirectory, 'set-aside', sink.name), options.maxSetAside ?? 10_000, log),
         clock,
         log,
-        onWrite: (durationMs, failed) => writes(sink.name, durationMs, failed),
+        onWrite: (durationMs, failed) => noteWrite(sink.name, durationMs, failed),
       }),
     );
   }
-  await mkdir(dataDirectory, { recursive: true });
-  return run(options, files, records, all, lineage.id, stored);
-}
-
-/** Where a sink goes on; every surprise is told in one line. */
-function place(
-  sink: Sink,
-  own: Checkpoint | undefined,
-  file: Checkpoint | undefined,
-  lineage: Lineage,
-  journal: Journal,
-  log: Log,
-): Position {
-  const checkpoint = sink.checkpoint === undefined ? file : own;
-  const located = checkpoint === undefined ? undefined : lineage.locate(checkpoint);
-  if (located !== undefined) return located;
-  if (checkpoint !== undefined) {
-    log.warn(
-      { sink: sink.name },
-      'the journal is another one than this sink knows; the sink gets everything that the journal holds',
-    );
-    return journal.tail();
-  }
-  if (file !== undefined) {
-    log.warn({ sink: sink.name }, 'what this sink had stored is gone; it gets everything that the journal still holds');
-    return journal.tail();
-  }
-  if (journal.head().count > 0) log.info({ sink: sink.name }, 'a new sink; it starts at the journal’s end');
-  return journal.head();
+  const upkeep = keepJournal({
+    journal,
+    records,
+    deliveries: all,
+    files,
+    known: new Set([...stored].flatMap(([{ name }, { file }]) => (file === undefined ? [] : [name]))),
+    holders: options.holders ?? [],
+    clock,
+    log,
+    intervalMs: options.checkpointIntervalMs ?? 500,
+  });
+  return run(options, records, all, lineage.id, upkeep);
 }
 
 function run(
-  options: DeliveriesOptions,
-  files: CheckpointFiles,
+  { clock, log }: DeliveriesOptions,
   records: RecentRecords,
   all: readonly Delivery[],
   journalId: string,
-  stored: ReadonlyMap<string, { file: Checkpoint | undefined }>,
+  upkeep: JournalUpkeep,
 ): Deliveries {
-  const { journal, clock, log } = options;
-  /** The checkpoints as they are on disk; what a sink without one of its own would go back to after a crash. */
-  const written = new Map<string, Position>();
-  let timer: Timer | undefined;
-  let saving: Promise<void> = Promise.resolve();
-  let stopped = false;
-
-  const save = async (): Promise<void> => {
-    for (const delivery of all) {
-      const { name } = delivery.sink;
-      const position = delivery.position();
-      if (written.get(name)?.count === position.count && written.get(name)?.sequence === position.sequence) continue;
-      // A sink with a checkpoint of its own only needs to be remembered as known.
-      if (delivery.sink.checkpoint === undefined || (stored.get(name)?.file === undefined && !written.has(name))) {
-        await files.write(name, position);
-      }
-      written.set(name, position);
-    }
+  /** Waits for `work` until a moment after the deadline, and lets it be then. */
+  const within = async (signal: AbortSignal, work: Promise<unknown> | undefined): Promise<void> => {
+    const late = Promise.withResolvers<void>();
+    const expire = (): void => void clock.after(GRACE_MS, late.resolve);
+    if (signal.aborted) expire();
+    signal.addEventListener('abort', expire, { once: true });
+    await Promise.race([work, late.promise]);
+    signal.removeEventListener('abort', expire);
   };
 
-  const floorOf = (delivery: Delivery): Position => {
+  const end = async (delivery: Delivery, signal: AbortSignal): Promise<void> => {
     const { sink } = delivery;
-    if (sink.trimmable !== undefined) return sink.trimmable() ?? { sequence: 0, count: 0 };
-    return sink.checkpoint === undefined ? (written.get(sink.name) ?? { sequence: 0, count: 0 }) : delivery.position();
-  };
-
-  const trim = async (): Promise<void> => {
-    records.release(Math.min(...all.map((delivery) => delivery.position().sequence)));
-    const { bytes, maxBytes } = journal.size();
-    const pressed = bytes > maxBytes * PRESSURE;
-    if (pressed) await relieve();
-    const floors = [
-      ...all.map(floorOf),
-      ...(options.holders ?? []).map(({ trimmable }) => trimmable() ?? { sequence: 0, count: 0 }),
-    ];
-    const floor = Math.min(journal.head().sequence, ...floors.map(({ sequence }) => sequence));
-    if (floor > journal.tail().sequence) await journal.trim(floor);
-  };
-
-  /** The journal fills: whoever may skip passes over its older half, and snapshots are taken anew. */
-  const relieve = async (): Promise<void> => {
-    const tail = journal.tail();
-    const head = journal.head();
-    const [middle] = await journal.read(Math.floor((tail.sequence + head.sequence) / 2), {
-      maxBytes: 1,
-      maxMetrics: 1,
+    await delivery.flush(signal).catch(() => {
+      log.warn(
+        { sink: sink.name, queued: delivery.queued() },
+        'this sink could not take everything in time; the journal keeps it',
+      );
     });
-    for (const delivery of all) {
-      if (delivery.sink.whenFull === 'skip' && middle !== undefined && delivery.position().sequence < middle.sequence) {
-        log.warn({ sink: delivery.sink.name }, 'the journal is nearly full; this sink is behind and skips ahead');
-        delivery.skip(middle);
-      }
+    await within(signal, delivery.stop(signal));
+    try {
+      await within(signal, sink.stop?.());
+    } catch (error) {
+      log.warn({ sink: sink.name, err: error }, NOT_STOPPED);
     }
-    await save();
-    for (const holder of options.holders ?? []) await holder.relieve?.();
-  };
-
-  const tick = (): void => {
-    saving = (async () => {
-      try {
-        await save();
-        await trim();
-      } catch (error) {
-        log.error({ err: error }, 'checkpoints could not be written; the journal keeps what they would have freed');
-      }
-      if (!stopped) timer = clock.after(options.checkpointIntervalMs ?? 500, tick);
-    })();
   };
 
   return {
@@ -222,38 +171,21 @@ function run(
     journalId,
     start: () => {
       for (const delivery of all) delivery.start();
-      tick();
+      upkeep.start();
     },
     flush: async (timeoutMs) => {
-      const behind = new Set(all.map(({ sink }) => sink.name));
-      const flushed = Promise.all(
-        all.map(async (delivery) => delivery.flush().then(() => behind.delete(delivery.sink.name))),
+      const expired = new AbortController();
+      const timer = clock.after(timeoutMs, () => expired.abort(new Error('not delivered in time')));
+      const behind = new Set<string>();
+      await Promise.all(
+        all.map((delivery) => delivery.flush(expired.signal).catch(() => behind.add(delivery.sink.name))),
       );
-      let expire: Timer | undefined;
-      const expired = new Promise<never>((_, reject) => {
-        expire = clock.after(timeoutMs, () =>
-          reject(new Error(`not delivered within ${timeoutMs} ms: ${[...behind].join(', ')}`)),
-        );
-      });
-      try {
-        await Promise.race([flushed, expired]);
-      } finally {
-        expire?.cancel();
-      }
+      timer.cancel();
+      if (behind.size > 0) throw new Error(`not delivered within ${timeoutMs} ms: ${[...behind].join(', ')}`);
     },
     stop: async (signal) => {
-      stopped = true;
-      timer?.cancel();
-      const aborted = new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-      await Promise.race([Promise.all(all.map((delivery) => delivery.flush())), aborted]);
-      await Promise.race([Promise.all(all.map((delivery) => delivery.stop(signal))), aborted]);
-      await saving;
-      await Promise.race([Promise.all(all.map(({ sink }) => sink.stop?.())), aborted]);
-      await save();
-      await trim().catch(() => {});
+      await Promise.all(all.map((delivery) => end(delivery, signal)));
+      await upkeep.stop();
     },
   };
 }

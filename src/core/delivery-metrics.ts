@@ -90,6 +90,43 @@ export function registerDeliveryMetrics(
     (row) => row.ageSeconds,
   );
 
+  const bySink = (
+    kind: 'gauge' | 'observedCounter',
+    name: string,
+    help: string,
+    read: (delivery: Delivery) => number,
+  ): void =>
+    telemetry[kind]({ name: `mcp_gateway_sink_${name}`, help, unit: '{metric}' }, () =>
+      deliveries.map((delivery): readonly [Labels, number] => [{ sink: delivery.sink.name }, read(delivery)]),
+    );
+  bySink('gauge', 'set_aside_held', 'Metrics that are set aside now, from earlier starts too.', ({ setAside }) =>
+    setAside.size(),
+  );
+  bySink(
+    'observedCounter',
+    'set_aside_discarded_total',
+    'Metrics that were set aside and thrown away since more than the limit were.',
+    ({ setAside }) => setAside.discarded(),
+  );
+  bySink(
+    'observedCounter',
+    'redriven_total',
+    'Metrics that were set aside, and taken when they were driven again.',
+    ({ counts }) => counts().redriven,
+  );
+  telemetry.gauge(
+    {
+      name: 'mcp_gateway_sink_failing_seconds',
+      help: 'How long writes to this sink have been failing; 0 while they succeed.',
+      unit: 's',
+    },
+    () =>
+      deliveries.map((delivery): readonly [Labels, number] => [
+        { sink: delivery.sink.name },
+        (delivery.trouble()?.sinceMs ?? 0) / 1000,
+      ]),
+  );
+
   const failures = telemetry.counter({
     name: 'mcp_gateway_sink_write_failures_total',
     help: 'Writes that failed; each is tried again.',

@@ -4,10 +4,11 @@
  */
 import { backoffDelay, type BackoffOptions } from './backoff.ts';
 import { cutBatch, makeBatch } from './batch.ts';
+import { boundedWrite } from './bounded-write.ts';
 import type { Checkpoint, Position } from './journal.ts';
 import type { Clock, Log } from './ports.ts';
 import type { RecentRecords } from './recent-records.ts';
-import { encodeEvent } from './record.ts';
+import { keptOf, redriveAll, type RedriveResult, takesLate } from './redrive.ts';
 import type { SetAside, SetAsideEvent } from './set-aside.ts';
 import { type DeliveredBatch, Rewind, type Sink, Unacceptable } from './sink.ts';
 
@@ -35,12 +36,15 @@ export interface DeliveryCounts {
   readonly setAside: number;
   /** Passed over because the journal no longer had them or could not hold them. */
   readonly skipped: number;
-  /** Between the position at start and the journal's head at start. */
+  /** Between the position at start and the journal's head at start, and what came again after the sink went back. */
   readonly recovered: number;
+  /** Events that were set aside, and that the sink took after all when they were driven again. They stay in `setAside`. */
+  readonly redriven: number;
 }
 
 export interface Delivery {
   readonly sink: Sink;
+  readonly setAside: SetAside;
   /** Everything up to here is delivered, set aside or skipped. */
   readonly position: () => Checkpoint;
   readonly counts: () => DeliveryCounts;
@@ -49,12 +53,15 @@ export interface Delivery {
   readonly queueAgeMs: () => number;
   /** The last failure, until a write succeeds. */
   readonly trouble: () => { readonly message: string; readonly failures: number; readonly sinceMs: number } | undefined;
-  /** Resolves once everything that is in the journal now has been dealt with. */
-  readonly flush: () => Promise<void>;
-  /** Passes over what lies up to and with `position`: the journal cannot hold it any longer. */
+  /** Resolves once everything that is in the journal now has been dealt with; rejects when `signal` aborts before. */
+  readonly flush: (signal?: AbortSignal) => Promise<void>;
+  /** Passes over what lies up to and with `position`, at once: the journal cannot hold it any longer. */
   readonly skip: (position: Position) => void;
-  /** Tries the events that were set aside once more; tells how many were taken and how many remain. */
-  readonly redrive: () => Promise<{ readonly delivered: number; readonly remaining: number }>;
+  /**
+   * Tries the events that were set aside once more.
+   * @throws what the sink throws in an outage; Error for a sink that cannot take them out of order, or at stop
+   */
+  readonly redrive: () => Promise<RedriveResult>;
   /** Goes back to where the sink says that it stands. */
   readonly rewind: (rewind: Rewind) => void;
   readonly start: () => void;
@@ -72,13 +79,15 @@ const FAILURES_BEFORE_HALVING = 3;
 export function createDelivery(options: DeliveryOptions): Delivery {
   const { sink, records, journalId, setAside, clock, log } = options;
   const { maxMetrics = 1000, maxDelayMs = 1000 } = sink.batching ?? {};
-  const writeTimeoutMs = options.writeTimeoutMs ?? 60_000;
 
   let position: Position = { sequence: options.position.sequence, count: options.position.count };
+  /** Where the sink itself stands, as far as is known: behind `position` after a skip or with a poison event at its end. */
+  let stored = position;
   let recovered = Math.max(0, records.head().count - position.count);
   let delivered = 0;
   let setAsideCount = 0;
   let skipped = 0;
+  let redriven = 0;
 
   /** The most metrics of the next batch: `maxMetrics`, or less while a culprit is looked for. */
   let cap = maxMetrics;
@@ -86,12 +95,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let lastFailure: { message: string; at: number } | undefined;
   /** Wall-clock receive time of the next queued metric where memory does not know it. */
   let behindSince: number | undefined;
-  let skipThrough: Position | undefined;
   let flushThrough = 0;
-  let redrives: {
-    resolve: (result: { delivered: number; remaining: number }) => void;
-    reject: (error: unknown) => void;
-  }[] = [];
+  let redrives: { resolve: (result: RedriveResult) => void; reject: (error: unknown) => void }[] = [];
+  const flushes = new Set<{ through: number; resolve: () => void }>();
 
   /** What the sink told of itself between two writes. */
   let rewound: Rewind | undefined;
@@ -102,30 +108,29 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   /** The delivery sleeps until a batch is due, or, with nothing queued, until there is a first metric. */
   let waitsForBatch = false;
   let waitsForFirst = false;
-  let writing: AbortController | undefined;
-  const flushes: { through: number; resolve: () => void }[] = [];
 
   const queued = (): number => records.head().count - position.count;
 
-  const advance = (to: Position): void => {
-    position = { sequence: to.sequence, count: to.count };
-    for (let index = flushes.length - 1; index >= 0; index -= 1) {
-      if (flushes[index]!.through <= position.count) flushes.splice(index, 1)[0]!.resolve();
-    }
+  /** Goes on to `to`. @returns the metrics between, none where a skip has gone further meanwhile */
+  const advance = (to: Position): number => {
+    const metrics = to.count - position.count;
+    if (metrics < 0 || (metrics === 0 && to.sequence <= position.sequence)) return 0;
+    moveTo(to);
+    return metrics;
   };
 
-  const applySkip = (): void => {
-    if (skipThrough === undefined) return;
-    if (skipThrough.count > position.count) {
-      skipped += skipThrough.count - position.count;
-      advance(skipThrough);
+  const moveTo = (to: Position): void => {
+    position = { sequence: to.sequence, count: to.count };
+    for (const flush of flushes) {
+      if (flush.through > position.count) continue;
+      flushes.delete(flush);
+      flush.resolve();
     }
-    skipThrough = undefined;
   };
 
   /** Milliseconds until a batch is due; 0 when it is, Infinity while nothing waits. */
   const dueIn = (): number => {
-    if (redrives.length > 0 || skipThrough !== undefined || rewound !== undefined) return 0;
+    if (redrives.length > 0 || rewound !== undefined) return 0;
     const waiting = queued();
     if (waiting <= 0) return Number.POSITIVE_INFINITY;
     if (waiting >= maxMetrics || cap < maxMetrics || flushThrough > position.count) return 0;
@@ -157,60 +162,56 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     if (waitsForBatch && (waitsForFirst || queued() >= maxMetrics)) wake?.();
   });
 
-  /** One write with a time limit; never a second one before the first has ended. */
-  const write = async (batch: DeliveredBatch): Promise<void> => {
-    const began = clock.monotonic();
-    writing = new AbortController();
-    const { signal } = writing;
-    const abort = writing;
-    const timer = clock.after(writeTimeoutMs, () => {
-      lastFailure ??= { message: `no answer for ${writeTimeoutMs} ms`, at: clock.monotonic() };
-      abort.abort(new Error(`the write took longer than ${writeTimeoutMs} ms`));
-    });
-    let failed = true;
-    try {
-      await sink.write(batch, signal);
-      failed = false;
-    } finally {
-      timer.cancel();
-      writing = undefined;
-      options.onWrite?.(clock.monotonic() - began, failed);
-    }
+  const noteFailure = (error: unknown): void => {
+    if (lastFailure === undefined)
+      log.warn(
+        { sink: sink.name, err: error, queued: queued() },
+        'the sink failed; its metrics wait and are tried again',
+      );
+    lastFailure = { message: messageOf(error), at: lastFailure?.at ?? clock.monotonic() };
   };
 
+  const writes = boundedWrite({
+    clock,
+    timeoutMs: options.writeTimeoutMs ?? 60_000,
+    onTimeout: noteFailure,
+    onEnd: (durationMs, failed) => options.onWrite?.(durationMs, failed),
+  });
+  const write = (batch: DeliveredBatch): Promise<void> => writes.run(sink, batch);
+
   const putAside = async (batch: DeliveredBatch, error: unknown): Promise<SetAsideEvent> => {
-    const [event] = batch.events;
-    if (event === undefined) throw new Error('a batch of one metric holds no event', { cause: error });
-    const entry = { id: event.id, sink: sink.name, reason: messageOf(error), at: clock.now(), event };
+    const entry = { ...keptOf(batch), sink: sink.name, reason: messageOf(error), at: clock.now() };
     await setAside.put(entry);
     return entry;
   };
 
-  const succeeded = (batch: DeliveredBatch): void => {
-    delivered += batch.metrics;
-    if (lastFailure !== undefined)
-      log.info({ sink: sink.name, failures, queued: queued() }, 'the sink takes metrics again');
+  /** The batch is dealt with: the trouble is over, and batches grow again. */
+  const recover = (batch: DeliveredBatch): number => {
     failures = 0;
     lastFailure = undefined;
     cap = Math.min(maxMetrics, cap * 2);
-    advance(batch.checkpoint);
+    return advance(batch.checkpoint);
   };
 
+  const succeeded = (batch: DeliveredBatch): void => {
+    if (lastFailure !== undefined)
+      log.info({ sink: sink.name, failures, queued: queued() }, 'the sink takes metrics again');
+    stored = batch.checkpoint;
+    delivered += recover(batch);
+  };
+
+  const tellSetAside = ({ id, reason }: SetAsideEvent): void =>
+    log.error({ sink: sink.name, event: id, reason }, 'the sink cannot take this event; it was set aside');
+
   const loseOne = (batch: DeliveredBatch, entry: SetAsideEvent): void => {
-    setAsideCount += batch.metrics;
-    log.error(
-      { sink: sink.name, event: entry.id, reason: entry.reason },
-      'the sink cannot take this event; it was set aside',
-    );
-    failures = 0;
-    lastFailure = undefined;
-    cap = Math.min(maxMetrics, cap * 2);
-    advance(batch.checkpoint);
+    tellSetAside(entry);
+    setAsideCount += recover(batch);
   };
 
   /**
    * A single event fails again and again without being called unacceptable. If the sink takes its successor, the event
    * is at fault. It is set aside first, so that a crash in between loses nothing.
+   * @returns false where the successor fails as well: an outage
    */
   const probeSuccessor = async (batch: DeliveredBatch, error: unknown): Promise<boolean> => {
     const after = batch.checkpoint;
@@ -224,23 +225,23 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         await setAside.remove(entry.id);
         return false;
       }
+      const nextEntry = await putAside(next.batch, probeError);
       loseOne(batch, entry);
-      loseOne(next.batch, await putAside(next.batch, probeError));
+      loseOne(next.batch, nextEntry);
       return true;
     }
-    delivered += next.batch.metrics;
+    stored = next.batch.checkpoint;
     // The outage may have ended between the two: the event gets a last chance, or it would be set aside for nothing.
-    const lateBatch = makeBatch(batch.records, batch.metrics, next.batch.checkpoint, true);
+    const late = makeBatch(batch.records, batch.metrics, next.batch.checkpoint, true);
     try {
-      await write(lateBatch);
+      if (!takesLate(sink)) throw error;
+      await write(late);
       await setAside.remove(entry.id);
-      delivered += batch.metrics;
-      failures = 0;
-      lastFailure = undefined;
-      advance(next.batch.checkpoint);
     } catch {
-      loseOne(lateBatch, entry);
+      tellSetAside(entry);
+      setAsideCount += advance(batch.checkpoint);
     }
+    delivered += recover(next.batch);
     return true;
   };
 
@@ -253,40 +254,47 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     const rewind = error instanceof Rewind;
     const own = rewind ? error.checkpoint : await sink.checkpoint?.().catch(() => undefined);
     const at = (own === undefined ? undefined : options.locate(own)) ?? (rewind ? records.tail() : undefined);
-    if (at === undefined || at.count === position.count) return false;
-    if (at.count > position.count) delivered += at.count - position.count;
-    else recovered += position.count - at.count;
+    if (at === undefined || at.count === position.count || (!rewind && at.count === stored.count)) return false;
     log.warn(
       { sink: sink.name, from: position.count, to: at.count },
       'the sink stands elsewhere than expected; the delivery goes on from there',
     );
     failures = 0;
     lastFailure = undefined;
-    advance(at);
+    stored = at;
+    if (at.count > position.count) delivered += advance(at);
+    else {
+      recovered += position.count - at.count;
+      moveTo(at);
+    }
     return true;
   };
 
-  const failed = async (batch: DeliveredBatch, error: unknown): Promise<void> => {
+  const failed = async (batch: DeliveredBatch, error: unknown, began: Position): Promise<void> => {
+    // Skipped meanwhile: what failed is nobody's concern any longer.
+    if (position !== began) return;
     if (error instanceof Unacceptable) {
       if (batch.metrics > 1) cap = Math.max(1, Math.ceil(batch.metrics / 2));
       else loseOne(batch, await putAside(batch, error));
       return;
     }
     failures += 1;
-    if (lastFailure === undefined)
-      log.warn(
-        { sink: sink.name, err: error, queued: queued() },
-        'the sink failed; its metrics wait and are tried again',
-      );
-    lastFailure = { message: messageOf(error), at: lastFailure?.at ?? clock.monotonic() };
+    noteFailure(error);
     if (await resync(error)) return;
     if (failures >= FAILURES_BEFORE_HALVING && batch.metrics > 1) cap = Math.max(1, Math.ceil(batch.metrics / 2));
     if (batch.metrics === 1 && isProbeDue(failures) && (await probeSuccessor(batch, error))) return;
-    if (!stopping) await sleep(backoffDelay(failures, options.backoff));
+    if (!stopping && position === began) await sleep(backoffDelay(failures, options.backoff));
+  };
+
+  const lose = (metrics: number): void => {
+    skipped += metrics;
+    log.warn(
+      { sink: sink.name, metrics },
+      'the journal no longer holds metrics that this sink had not taken; they were skipped',
+    );
   };
 
   const step = async (): Promise<void> => {
-    applySkip();
     if (rewound !== undefined) {
       const told = rewound;
       rewound = undefined;
@@ -295,33 +303,31 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     }
     if (redrives.length > 0) await redriveNow();
     const head = records.head();
-    if (head.count === position.count) {
-      if (head.sequence > position.sequence) advance(head);
+    const from = position;
+    if (head.count === from.count) {
+      advance(head);
       return;
     }
-    const read = await records.read(position, cap);
-    const cut = cutBatch(read, position, journalId, cap);
+    const read = await records.read(from, cap);
+    if (position !== from) return;
+    const cut = cutBatch(read, from, journalId, cap);
     if (cut === undefined) {
-      // Records of no metrics, or ones that are not in memory yet: step over the former, wait a moment for the latter.
-      const last = read.at(-1);
-      if (last !== undefined && last.count === position.count) advance(last);
-      else await sleep(5);
+      // Records of no metrics are stepped over. Where nothing can be read, all up to the head is gone.
+      const lost = advance(read.at(-1) ?? head);
+      if (lost > 0) lose(lost);
       return;
     }
     if (cut.lost > 0) {
-      skipped += cut.lost;
-      log.warn(
-        { sink: sink.name, metrics: cut.lost },
-        'the journal no longer holds metrics that this sink had not taken; they were skipped',
-      );
-      advance({ sequence: position.sequence, count: position.count + cut.lost });
+      lose(cut.lost);
+      moveTo({ sequence: from.sequence, count: from.count + cut.lost });
     }
+    const began = position;
     const oldest = cut.batch.records[0]!;
     behindSince = records.since(oldest.sequence - 1) === undefined ? receivedAt(oldest.envelope) : undefined;
     try {
       await write(cut.batch);
     } catch (error) {
-      return failed(cut.batch, error);
+      return failed(cut.batch, error, began);
     }
     succeeded(cut.batch);
   };
@@ -330,25 +336,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     const waiting = redrives;
     redrives = [];
     try {
-      let taken = 0;
-      for (const entry of await setAside.list()) {
-        const record = encodeEvent(entry.event);
-        const batch = makeBatch(
-          [{ ...record, sequence: position.sequence, count: position.count, from: 0, to: 1 }],
-          1,
-          { journalId, ...position },
-          true,
-        );
-        try {
-          await write(batch);
-        } catch (error) {
-          if (error instanceof Unacceptable) continue;
-          throw error;
-        }
-        await setAside.remove(entry.id);
-        taken += 1;
-      }
-      for (const { resolve } of waiting) resolve({ delivered: taken, remaining: setAside.size() });
+      if (!takesLate(sink))
+        throw new Error(`sink "${sink.name}" keeps its own checkpoint and does not say takesLate: it would drop them`);
+      const result = await redriveAll(setAside, { journalId, ...position }, async (batch) => {
+        await write(batch);
+        redriven += 1;
+      });
+      for (const { resolve } of waiting) resolve(result);
     } catch (error) {
       for (const { reject } of waiting) reject(error);
     }
@@ -363,8 +357,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       } catch (error) {
         // Reading the journal or writing the set-aside folder failed: an outage of the disk, not of the sink.
         failures += 1;
+        if (lastFailure === undefined)
+          log.error({ sink: sink.name, err: error }, 'the delivery failed outside the sink; it tries again');
         lastFailure = { message: messageOf(error), at: lastFailure?.at ?? clock.monotonic() };
-        log.error({ sink: sink.name, err: error }, 'the delivery failed outside the sink; it tries again');
         if (!stopping) await sleep(backoffDelay(failures, options.backoff));
       }
     }
@@ -372,8 +367,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   return {
     sink,
+    setAside,
     position: () => ({ journalId, ...position }),
-    counts: () => ({ delivered, setAside: setAsideCount, skipped, recovered }),
+    counts: () => ({ delivered, setAside: setAsideCount, skipped, recovered, redriven }),
     queued,
     queueAgeMs: () => {
       if (queued() <= 0) return 0;
@@ -385,22 +381,37 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       lastFailure === undefined
         ? undefined
         : { message: lastFailure.message, failures, sinceMs: clock.monotonic() - lastFailure.at },
-    flush: () => {
+    flush: (signal) => {
       const through = records.head().count;
       if (through <= position.count) return Promise.resolve();
       flushThrough = Math.max(flushThrough, through);
-      return new Promise((resolve) => {
-        flushes.push({ through, resolve });
+      return new Promise((resolve, reject) => {
+        const flush = { through, resolve };
+        const abort = (): void => {
+          flushes.delete(flush);
+          reject(signal?.reason as Error);
+        };
+        if (signal?.aborted === true) return abort();
+        signal?.addEventListener('abort', abort, { once: true });
+        flush.resolve = () => {
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        };
+        flushes.add(flush);
         wake?.();
       });
     },
     skip: (to) => {
-      if (to.count <= (skipThrough ?? position).count) return;
-      skipThrough = to;
-      if (writing === undefined) wake?.();
+      const metrics = advance(to);
+      skipped += metrics;
+      if (metrics === 0) return;
+      // A write under way is about what was passed over: without it the sink comes to newer metrics sooner.
+      writes.abort(new Error('the journal could not hold these metrics any longer; they were skipped'));
+      if (!writes.underWay()) wake?.();
     },
     redrive: () =>
       new Promise((resolve, reject) => {
+        if (stopping) return reject(new Error('the gateway stops'));
         redrives.push({ resolve, reject });
         wake?.();
       }),
@@ -416,12 +427,13 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     stop: async (signal) => {
       stopping = true;
       stopListening();
-      const abort = (): void => writing?.abort(new Error('the gateway stops'));
+      const abort = (): void => writes.abort(new Error('the gateway stops'));
       if (signal?.aborted === true) abort();
       signal?.addEventListener('abort', abort, { once: true });
       wake?.();
       await ended;
       signal?.removeEventListener('abort', abort);
+      for (const { reject } of redrives.splice(0)) reject(new Error('the gateway stops'));
     },
   };
 }

@@ -19,6 +19,7 @@ export type LockDirectory = (directory: string, options?: LockDirectoryOptions) 
 /** Another process works in the data directory: two would write over each other's journal. */
 export class DirectoryInUse extends Error {
   override readonly name = 'DirectoryInUse';
+  readonly code = 'EBUSY';
 
   /** @param holder who holds it, in words, where known */
   constructor(directory: string, holder?: string) {

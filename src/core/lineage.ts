@@ -17,6 +17,7 @@ interface LineageFile {
   readonly journal: string;
   /** The id that checkpoints carry. */
   readonly id: string;
+  /** Oldest first. */
   readonly ancestors: readonly Ancestor[];
 }
 
@@ -24,50 +25,56 @@ export interface Lineage {
   /** The id that checkpoints carry from now on. */
   readonly id: string;
   /**
-   * The position that a checkpoint means in this journal: never before its tail nor beyond its head.
+   * The position that a checkpoint means in this journal, never beyond what both the sink and the journal hold.
    * @returns undefined for a checkpoint of some other journal
    */
   readonly locate: (checkpoint: Checkpoint) => Position | undefined;
 }
 
+/** Rollbacks remembered: a checkpoint that outlived more of them counts as one of another journal. */
+const MAX_ANCESTORS = 16;
+
 /**
- * Reads the history and begins a new id where some checkpoint lies beyond the journal's head.
- * @param checkpoints all that sinks and snapshots hold
- * @returns the lineage, and whether a new id was begun because the journal is older than a checkpoint
+ * Reads the history, and begins a new id where some checkpoint lies beyond the journal's head.
+ * @param checkpoints all that sinks hold
  */
 export async function openLineage(
   path: string,
   journal: Journal,
   checkpoints: readonly Checkpoint[],
   newId: () => string,
-): Promise<{ lineage: Lineage; rolledBack: boolean }> {
+): Promise<Lineage> {
   const known = await readLineage(path);
   let current: LineageFile =
     known?.journal === journal.id ? known : { journal: journal.id, id: journal.id, ancestors: [] };
   const head = journal.head();
-  const rolledBack = checkpoints.some(({ journalId, count }) => journalId === current.id && count > head.count);
+  const rolledBack = checkpoints.some(
+    (checkpoint) => checkpoint.journalId === current.id && isBeyond(checkpoint, head),
+  );
   if (rolledBack) {
     current = {
       journal: journal.id,
       id: newId(),
-      ancestors: [...current.ancestors, { id: current.id, through: head }].slice(-16),
+      ancestors: [...current.ancestors, { id: current.id, through: head }].slice(-MAX_ANCESTORS),
     };
   }
   if (current !== known) await writeFileAtomically(path, JSON.stringify(current));
-
+  const { id, ancestors } = current;
   return {
-    rolledBack,
-    lineage: {
-      id: current.id,
-      locate: ({ journalId, sequence, count }) => {
-        if (journalId === current.id) return { sequence, count };
-        const ancestor = current.ancestors.find(({ id }) => id === journalId);
-        if (ancestor === undefined) return undefined;
-        return count >= ancestor.through.count ? ancestor.through : { sequence, count };
-      },
+    id,
+    locate: ({ journalId, sequence, count }) => {
+      const at = { sequence, count };
+      if (journalId === id) return at;
+      const first = ancestors.findIndex((ancestor) => ancestor.id === journalId);
+      if (first === -1) return undefined;
+      // Each rollback since may have taken away more.
+      return ancestors.slice(first).reduce((least, { through }) => (isBeyond(least, through) ? through : least), at);
     },
   };
 }
+
+const isBeyond = (position: Position, limit: Position): boolean =>
+  position.count > limit.count || position.sequence > limit.sequence;
 
 async function readLineage(path: string): Promise<LineageFile | undefined> {
   try {

@@ -45,6 +45,11 @@ export interface ServerOptions {
   readonly port?: number;
   /** From the signal to stop until the process ends, whatever is left undone. Default 10,000. */
   readonly shutdownTimeoutMs?: number;
+  /**
+   * After the signal to stop, `/readyz` fails for so long before the listener closes, so that load balancers stop sending
+   * first. Default 200; with Kubernetes rather 5,000.
+   */
+  readonly drainDelayMs?: number;
   /** Requests between header and answer; one more is refused with 503. Default 4,096. */
   readonly maxInFlightRequests?: number;
   /** Bytes of bodies being read and processed; one more is refused with 503. Default 256 MiB. */
@@ -92,6 +97,7 @@ const SERVER_FIELDS: FieldsOf<ServerOptions> = {
   host: true,
   port: true,
   shutdownTimeoutMs: true,
+  drainDelayMs: true,
   maxInFlightRequests: true,
   maxInFlightBytes: true,
 };

@@ -74,7 +74,9 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
     },
     read: async (after, maxMetrics) => {
       const oldest = first();
-      if (oldest === undefined || after.sequence + 1 < oldest) {
+      const newest = oldest === undefined ? undefined : recent.at(-1)?.record.sequence;
+      // The newest record is in the journal a moment before it is here.
+      if (oldest === undefined || newest === undefined || after.sequence + 1 < oldest || after.sequence >= newest) {
         return journal.read(after.sequence, { maxBytes: READ_BYTES, maxMetrics });
       }
       const records: JournalRecord[] = [];

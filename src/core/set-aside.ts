@@ -2,6 +2,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeDirectory, writeFileAtomically } from './files.ts';
+import type { Log } from './ports.ts';
 import type { DeliveredEvent } from './sink.ts';
 
 /** An event that was set aside, as its file holds it. */
@@ -13,14 +14,23 @@ export interface SetAsideEvent {
   readonly reason: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
-  readonly event: DeliveredEvent;
+  /** Absent where this version cannot decode the journal's record; `record` is there then. */
+  readonly event?: DeliveredEvent;
+  readonly record?: RawRecord;
+}
+
+/** A record of the journal as it is, in base64: another version of the gateway may be able to read it. */
+export interface RawRecord {
+  readonly envelope: string;
+  readonly payload: string;
+  readonly metrics: number;
 }
 
 export interface SetAside {
   /** Durable once resolved. The same event again replaces its file. */
   readonly put: (event: SetAsideEvent) => Promise<void>;
   readonly remove: (id: string) => Promise<void>;
-  /** In the journal's order. */
+  /** In the journal's order. A file that cannot be read is left out, and told in the log. */
   readonly list: () => Promise<readonly SetAsideEvent[]>;
   /** Events held now. */
   readonly size: () => number;
@@ -35,10 +45,22 @@ function fileName(id: string): string {
 }
 
 /** @param maxEvents kept at most; the oldest go first, counted */
-export async function openSetAside(directory: string, maxEvents: number): Promise<SetAside> {
+export async function openSetAside(directory: string, maxEvents: number, log: Log): Promise<SetAside> {
   await makeDirectory(directory);
   const names = new Set((await readdir(directory)).filter((name) => name.endsWith('.json')).toSorted());
   let discarded = 0;
+
+  const readEvent = async (name: string): Promise<SetAsideEvent | undefined> => {
+    const path = join(directory, name);
+    try {
+      const event = JSON.parse(await readFile(path, 'utf8')) as SetAsideEvent;
+      if (typeof event.id === 'string' && fileName(event.id) === name) return event;
+      throw new Error('it does not hold the event that its name says');
+    } catch (error) {
+      log.warn({ path, err: error }, 'an event that was set aside cannot be read; its file stays where it is');
+      return undefined;
+    }
+  };
 
   return {
     put: async (event) => {
@@ -59,8 +81,10 @@ export async function openSetAside(directory: string, maxEvents: number): Promis
     },
     list: async () => {
       const events: SetAsideEvent[] = [];
-      for (const name of [...names].toSorted())
-        events.push(JSON.parse(await readFile(join(directory, name), 'utf8')) as SetAsideEvent);
+      for (const name of [...names].toSorted()) {
+        const event = await readEvent(name);
+        if (event !== undefined) events.push(event);
+      }
       return events;
     },
     size: () => names.size,

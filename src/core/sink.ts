@@ -98,10 +98,16 @@ export interface Sink {
   /** False leaves the sink out as if it were not configured. Default true. */
   readonly enabled?: boolean;
   readonly write: (batch: DeliveredBatch, signal: AbortSignal) => Promise<void>;
+  /** Opens what the sink needs. Throw for what no retry mends: the gateway does not start then. Connect in `write`. */
   readonly start?: (context: SinkContext) => Promise<void>;
   readonly stop?: () => Promise<void>;
   /** A sink that stores the checkpoint itself says here how far it has come; asked once, after `start`. */
   readonly checkpoint?: () => Promise<Checkpoint | undefined>;
+  /**
+   * True for a sink with a checkpoint of its own whose `write` takes `late` batches whatever the checkpoint says. Without
+   * it such a sink is never handed one, and what was set aside for it stays there.
+   */
+  readonly takesLate?: boolean;
   /**
    * Told once, after `checkpoint` and before the first write: where the delivery goes on, and where the journal ends
    * then. A sink that shows a state is current once it has come to `end`.

@@ -8,7 +8,7 @@ import type { RateLimitState } from '../processors/rate-limit.ts';
 /** Whether requests should be sent here, and if not, why not. */
 export interface Readiness {
   readonly ready: boolean;
-  /** What is wrong, one line per part: `journal: the disk is full`. */
+  /** What is wrong, one line per part: `journal: the disk is full`. There may be trouble though it is ready. */
   readonly problems: readonly string[];
 }
 

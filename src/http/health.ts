@@ -20,15 +20,17 @@ export function healthRoutes({ name, version, readiness }: HttpDependencies): Ho
       const { ready, problems } = readiness();
       // Deployed probes read 200 and `status`: a gateway that still answers is healthy to them, if degraded.
       return c.json({
-        status: ready ? 'healthy' : 'degraded',
+        status: ready && problems.length === 0 ? 'healthy' : 'degraded',
         service: 'metrics-collection',
         version,
-        ...(ready ? undefined : { problems }),
+        ...(problems.length === 0 ? undefined : { problems }),
       });
     })
     .get('/livez', (c) => c.json({ status: 'live' }))
     .get('/readyz', (c) => {
       const { ready, problems } = readiness();
-      return ready ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', problems }, 503);
+      // A sink in trouble is named, and takes nobody out of service: the journal takes what it cannot.
+      const named = problems.length === 0 ? undefined : { problems };
+      return ready ? c.json({ status: 'ready', ...named }) : c.json({ status: 'not ready', ...named }, 503);
     });
 }

@@ -96,7 +96,7 @@ async function play(script: readonly Step[], ownCheckpoint: boolean): Promise<Ou
 
   let h = await revive();
   const noteSetAside = async (): Promise<void> => {
-    for (const { event } of await h.setAside.list()) setAside.add(event.value);
+    for (const { event } of await h.setAside.list()) setAside.add(event!.value);
   };
   for (const step of script) {
     if (step.kind === 'append') {

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { type Sink, Unacceptable } from '../../src/core/sink.ts';
+import { openMemoryJournal } from '../../src/journal/memory-journal.ts';
 import { advanceUntil, settle } from '../support/virtual-clock.ts';
-import { entryOf, harness, valuesOf } from './harness.ts';
+import { entryOf, harness, memorySetAside, valuesOf } from './harness.ts';
 
 /** A sink that notes what it took; `fail` may throw before it does. */
 function notingSink(
@@ -67,7 +68,8 @@ t.test('an outage delays and loses nothing, and order is kept', async (t) => {
   const { sink, batches } = notingSink(() => {
     if (down) throw new Error('connection refused');
   });
-  const h = await harness(sink);
+  // In memory, so that the outage never ends while the delivery looks for a culprit.
+  const h = await harness(sink, { setAside: memorySetAside() });
   t.teardown(h.remove);
   h.delivery.start();
   for (let value = 1; value <= 20; value += 2) await h.records.append(entryOf(value, value + 1));
@@ -83,7 +85,7 @@ t.test('an outage delays and loses nothing, and order is kept', async (t) => {
     Array.from({ length: 20 }, (_, index) => index + 1),
   );
   t.equal(h.delivery.trouble(), undefined);
-  t.same(h.delivery.counts(), { delivered: 20, setAside: 0, skipped: 0, recovered: 0 });
+  t.same(h.delivery.counts(), { delivered: 20, setAside: 0, skipped: 0, recovered: 0, redriven: 0 });
   await h.delivery.stop();
 });
 
@@ -100,7 +102,7 @@ t.test('what is unacceptable is set aside alone, and blocks nothing behind it', 
   t.same(batches.flat(), [1, 2, 4, 5, 6, 7, 8]);
   const [aside] = await h.setAside.list();
   t.match(aside, { sink: 'noting', reason: 'three is never taken', event: { value: 3 } });
-  t.same(h.delivery.counts(), { delivered: 7, setAside: 1, skipped: 0, recovered: 0 });
+  t.same(h.delivery.counts(), { delivered: 7, setAside: 1, skipped: 0, recovered: 0, redriven: 0 });
   await h.delivery.stop();
 });
 
@@ -186,6 +188,194 @@ t.test('skip passes over a stretch and counts it', async (t) => {
   await h.clock.advance(10_000);
   t.same(batches.flat(), [5, 6]);
   t.equal(h.delivery.counts().skipped, 4);
+  await h.delivery.stop();
+});
+
+t.test('a sink that hangs and hears no signal does not keep the journal from being freed', async (t) => {
+  let release = (): void => {};
+  const taken: number[] = [];
+  const sink: Sink = {
+    name: 'deaf',
+    whenFull: 'skip',
+    batching: { maxMetrics: 2, maxDelayMs: 10 },
+    write: async (batch) => {
+      if (taken.length === 0) await new Promise<void>((resolve) => (release = resolve));
+      taken.push(...valuesOf(batch));
+    },
+  };
+  const h = await harness(sink);
+  t.teardown(h.remove);
+  h.delivery.start();
+  for (let value = 1; value <= 6; value += 1) await h.records.append(entryOf(value));
+  await h.clock.advance(100);
+  h.delivery.skip({ sequence: 4, count: 4 });
+  t.equal(h.delivery.position().sequence, 4, 'it has moved on, though the write goes on');
+  release();
+  await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+  t.same(taken, [1, 2, 5, 6]);
+  t.same(
+    h.delivery.counts(),
+    { delivered: 2, setAside: 0, skipped: 4, recovered: 0, redriven: 0 },
+    'what was skipped stays counted so',
+  );
+  await h.delivery.stop();
+});
+
+t.test('skipping ends the write of what is skipped', async (t) => {
+  const { sink, batches } = notingSink(undefined, { maxMetrics: 2, maxDelayMs: 10 });
+  let hangs = true;
+  const hanging: Sink = {
+    ...sink,
+    write: async (batch, signal) => {
+      if (hangs)
+        await new Promise((_, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+        );
+      await sink.write(batch, signal);
+    },
+  };
+  const h = await harness(hanging);
+  t.teardown(h.remove);
+  h.delivery.start();
+  for (let value = 1; value <= 6; value += 1) await h.records.append(entryOf(value));
+  await h.clock.advance(100);
+  hangs = false;
+  h.delivery.skip({ sequence: 3, count: 3 });
+  await h.clock.advance(100);
+  t.same(batches.flat(), [4, 5, 6]);
+  t.same(h.delivery.counts(), { delivered: 3, setAside: 0, skipped: 3, recovered: 0, redriven: 0 });
+  t.equal(h.delivery.trouble(), undefined);
+  await h.delivery.stop();
+});
+
+t.test('where the journal can be read no more, all up to its head is skipped and counted', async (t) => {
+  const { sink, batches } = notingSink();
+  const journal = openMemoryJournal({ maxBytes: 1e9 });
+  let damaged = true;
+  const h = await harness(sink, {
+    journal: { ...journal, read: (after, limit) => (damaged ? Promise.resolve([]) : journal.read(after, limit)) },
+    memoryBytes: 1,
+  });
+  t.teardown(h.remove);
+  for (let value = 1; value <= 3; value += 1) await h.records.append(entryOf(value));
+  h.delivery.start();
+  await h.delivery.flush();
+  t.equal(h.delivery.counts().skipped, 3);
+  damaged = false;
+  await h.records.append(entryOf(4));
+  await h.delivery.flush();
+  t.same(batches, [[4]]);
+  await h.delivery.stop();
+});
+
+t.test('a flush that nobody waits for any longer is forgotten', async (t) => {
+  const { sink } = notingSink(() => {
+    throw new Error('down');
+  });
+  const h = await harness(sink);
+  t.teardown(h.remove);
+  h.delivery.start();
+  await h.records.append(entryOf(1));
+  const abort = new AbortController();
+  const flush = h.delivery.flush(abort.signal);
+  abort.abort(new Error('enough'));
+  await t.rejects(flush, /enough/);
+  await t.rejects(h.delivery.flush(abort.signal), /enough/);
+  await h.delivery.stop();
+});
+
+t.test('an outage behind a poison event does not set it aside twice', async (t) => {
+  let checkpoint = { journalId: '', sequence: 0, count: 0 };
+  let down = false;
+  const taken: number[] = [];
+  const sink: Sink = {
+    name: 'exact',
+    whenFull: 'refuse',
+    batching: { maxMetrics: 1, maxDelayMs: 10 },
+    checkpoint: () => Promise.resolve(checkpoint),
+    write: (batch) => {
+      if (down) return Promise.reject(new Error('down'));
+      if (valuesOf(batch).includes(2)) return Promise.reject(new Unacceptable('two'));
+      taken.push(...valuesOf(batch));
+      ({ checkpoint } = batch);
+      return Promise.resolve();
+    },
+  };
+  const h = await harness(sink);
+  t.teardown(h.remove);
+  h.delivery.start();
+  await h.records.append(entryOf(1, 2));
+  await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+  down = true;
+  await h.records.append(entryOf(3));
+  await h.clock.advance(3000);
+  down = false;
+  await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+  t.same(taken, [1, 3]);
+  t.same(h.delivery.counts(), { delivered: 2, setAside: 1, skipped: 0, recovered: 0, redriven: 0 });
+  await h.delivery.stop();
+});
+
+t.test('a sink that keeps its own checkpoint is handed set-aside events only where it takes them', async (t) => {
+  let strict = true;
+  const late: string[] = [];
+  const exact = (takesLate: boolean): Sink => ({
+    name: 'exact',
+    whenFull: 'refuse',
+    checkpoint: () => Promise.resolve(undefined),
+    write: async (batch) => {
+      if (strict && valuesOf(batch).includes(2)) throw new Unacceptable('two');
+      if (batch.late === true) late.push(...batch.events.map(({ id }) => id));
+    },
+    takesLate,
+  });
+  const drive = async (sink: Sink) => {
+    strict = true;
+    const h = await harness(sink);
+    t.teardown(h.remove);
+    h.delivery.start();
+    await h.records.append(entryOf(1, 2, 3));
+    await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+    strict = false;
+    return h;
+  };
+  const able = await drive(exact(true));
+  const [aside] = await able.setAside.list();
+  t.same(await able.delivery.redrive(), { delivered: 1, remaining: 0 });
+  t.same(late, [aside?.id], 'under the id that it had the first time');
+  const unable = await drive(exact(false));
+  await t.rejects(unable.delivery.redrive(), /takesLate/);
+  t.equal(unable.setAside.size(), 1, 'nothing is lost by trying');
+  await able.delivery.stop();
+  await unable.delivery.stop();
+  await t.rejects(able.delivery.redrive(), /stops/);
+});
+
+t.test('a record that cannot be decoded is set aside as it is, and goes to the sink again as it was', async (t) => {
+  const strange = { envelope: Buffer.from('{"f":"future"}'), payload: Buffer.from([1, 2, 3]), metrics: 2 };
+  let understands = false;
+  const payloads: Uint8Array[] = [];
+  const sink: Sink = {
+    name: 'bytes',
+    whenFull: 'refuse',
+    batching: { maxMetrics: 4, maxDelayMs: 10 },
+    write: async ({ records }) => {
+      for (const { envelope, payload } of records) {
+        if (!understands && Buffer.from(envelope).includes('future')) throw new Unacceptable('cannot decode');
+        payloads.push(payload);
+      }
+    },
+  };
+  const h = await harness(sink);
+  t.teardown(h.remove);
+  h.delivery.start();
+  await h.records.append(strange);
+  await h.records.append(entryOf(1));
+  await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+  t.same(h.delivery.counts(), { delivered: 1, setAside: 2, skipped: 0, recovered: 0, redriven: 0 });
+  understands = true;
+  t.same(await h.delivery.redrive(), { delivered: 2, remaining: 0 });
+  t.same(payloads.slice(1), [strange.payload, strange.payload]);
   await h.delivery.stop();
 });
 

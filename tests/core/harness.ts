@@ -68,7 +68,7 @@ export async function harness(
   const directory = await mkdtemp(join(tmpdir(), 'delivery-'));
   const journal = options.journal ?? openMemoryJournal({ maxBytes: 1e9 });
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 1e9);
-  const setAside = options.setAside ?? (await openSetAside(directory, 100));
+  const setAside = options.setAside ?? (await openSetAside(directory, 100, silentLog));
   const delivery = createDelivery({
     sink,
     records,

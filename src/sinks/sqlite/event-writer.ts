@@ -40,9 +40,10 @@ export interface EventOrigin {
 export interface EventWriter {
   /**
    * Writes a packed batch, unless the checkpoint in the database shows that it, or its beginning, is written already.
+   * @param late true writes it all the same and leaves the checkpoint: it was left out when that was passed
    * @throws Unacceptable for what SQLite can never take; anything else is an outage
    */
-  readonly write: (batch: ArrayBuffer, checkpoint: Checkpoint) => { readonly written: number };
+  readonly write: (batch: ArrayBuffer, checkpoint: Checkpoint, late?: boolean) => { readonly written: number };
   /** Adds one event; only inside a transaction that ends with `flush`, or is rolled back and followed by `reset`. */
   readonly add: (event: MetricEvent, origin: EventOrigin) => number;
   readonly flush: () => void;
@@ -206,10 +207,10 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     return state;
   }
 
-  const writeBatch = db.transaction((batch: ArrayBuffer, checkpoint: Checkpoint): number => {
+  const writeBatch = db.transaction((batch: ArrayBuffer, checkpoint: Checkpoint, late: boolean): number => {
     const state = begin();
     /** Metrics of this journal that the database holds already: a batch may come again after a lost answer. */
-    const done = state.journal_id === checkpoint.journalId ? state.count : 0;
+    const done = late ? Number.NEGATIVE_INFINITY : state.journal_id === checkpoint.journalId ? state.count : 0;
     let written = 0;
     for (const record of unpackRecords(batch)) {
       const first = record.count - record.metrics;
@@ -229,6 +230,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       }
     }
     flush();
+    if (late) return written;
     if (checkpoint.count > done || state.journal_id !== checkpoint.journalId || checkpoint.sequence > state.sequence) {
       writeState.run(checkpoint.journalId, checkpoint.sequence, checkpoint.count);
     }
@@ -236,9 +238,9 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
   });
 
   return {
-    write: (batch, checkpoint) => {
+    write: (batch, checkpoint, late = false) => {
       try {
-        return { written: writeBatch.immediate(batch, checkpoint) };
+        return { written: writeBatch.immediate(batch, checkpoint, late) };
       } catch (error) {
         lastOrigin = undefined;
         reset();

@@ -54,11 +54,12 @@ export function sqlite(options: SqliteOptions = {}): Sink {
       });
       health = { healthy: true };
     },
+    takesLate: true,
     checkpoint: (): Promise<Checkpoint | undefined> => open().checkpoint(),
     write: async (batch, signal) => {
       signal.throwIfAborted();
       try {
-        await abortable(open().write(batch.records, batch.checkpoint), signal);
+        await abortable(open().write(batch.records, batch.checkpoint, batch.late), signal);
         if (!health.healthy) {
           log?.info({ path: open().path }, 'the database takes metrics again');
           health = { healthy: true };

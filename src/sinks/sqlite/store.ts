@@ -25,8 +25,11 @@ export interface StoreOptions {
 
 export interface Store {
   readonly path: string;
-  /** Writes records up to `checkpoint` in one transaction. What is written already is passed over. */
-  readonly write: (records: readonly DeliveredRecord[], checkpoint: Checkpoint) => Promise<void>;
+  /**
+   * Writes records up to `checkpoint` in one transaction. What is written already is passed over, unless they are `late`:
+   * left out when the checkpoint was passed.
+   */
+  readonly write: (records: readonly DeliveredRecord[], checkpoint: Checkpoint, late?: boolean) => Promise<void>;
   readonly checkpoint: () => Promise<Checkpoint | undefined>;
   readonly keys: KeyCalls;
   readonly retention: Retention;
@@ -88,9 +91,9 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
   let closed = false;
   return {
     path: file,
-    write: async (records, checkpoint) => {
+    write: async (records, checkpoint, late = false) => {
       const batch = packRecords(records);
-      await client.call('write', [batch, checkpoint], [batch]);
+      await client.call('write', [batch, checkpoint, late], [batch]);
     },
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,

@@ -72,12 +72,12 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
   const asList = (key: StoredKey | undefined): StoredKey[] => (key === undefined ? [] : [key]);
 
   return {
-    write: (batch: ArrayBuffer, checkpoint: Checkpoint): { readonly written: number } => {
+    write: (batch: ArrayBuffer, checkpoint: Checkpoint, late = false): { readonly written: number } => {
       const { writer } = use();
       const rewind = connection.takeRewind();
       if (rewind !== undefined) throw rewind;
       try {
-        return writer.write(batch, checkpoint);
+        return writer.write(batch, checkpoint, late);
       } catch (error) {
         connection.doubt(error);
         throw error;

@@ -171,3 +171,16 @@ t.test('dictionary rows removed by another process are made anew', async (t) => 
     { service: 's', dimensions: '{"metric_name":"m"}' },
   ]);
 });
+
+t.test('an event that was left out once is taken late, and the checkpoint stays', async (t) => {
+  const { store, values, rolledUp } = await open(t);
+  const { record, end } = recorder();
+  const first = record(body(1, 3));
+  await store.write([{ ...first, from: 1 }], end());
+  await store.write([{ ...first, to: 1 }], end());
+  t.strictSame(values(), [2, 3], 'without being called late it counts as written');
+  await store.write([{ ...first, to: 1 }], { journalId: JOURNAL_ID, sequence: 9, count: 99 }, true);
+  t.strictSame(values(), [2, 3, 1]);
+  t.equal(rolledUp(), 3);
+  t.strictSame(await store.checkpoint(), end());
+});
