@@ -139,6 +139,7 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
     name: 'totals',
     whenFull: 'refuse',
     batching: BATCHING,
+    takesLate: true,
     start,
     stop,
     write: async (batch: DeliveredBatch, signal: AbortSignal) => {

@@ -14,7 +14,10 @@ export interface KeeperSnapshots {
   readonly held: () => SnapshotsHeld;
   /** Tells of applied bytes; begins a snapshot when many came since the last. */
   readonly applied: (bytes: number) => void;
-  /** Writes the state as it stands, unless the newest snapshot holds it already. */
+  /**
+   * Writes the state as it stands, unless both snapshots hold it already. A second one of the same state lets the journal
+   * be trimmed up to it: a full journal takes nothing in, and would otherwise wait for a change for ever.
+   */
   readonly write: () => Promise<void>;
   readonly stop: () => void;
 }
@@ -78,7 +81,7 @@ function keepWriting(
   const writeOnce = async (): Promise<void> => {
     const checkpoint = keeper.checkpoint();
     const revision = keeper.revision();
-    if (checkpoint === undefined || revision === written) return;
+    if (checkpoint === undefined || (revision === written && isSame(held.previous, held.newest))) return;
     bytesSince = 0;
     try {
       await writeSnapshot(directory, NAME, keeper.encode());
@@ -137,3 +140,6 @@ function keepWriting(
     stop: () => clearInterval(timer),
   };
 }
+
+const isSame = (a: Checkpoint | undefined, b: Checkpoint | undefined): boolean =>
+  a?.journalId === b?.journalId && a?.sequence === b?.sequence && a?.count === b?.count;

@@ -62,8 +62,12 @@ const answer = (): TotalsAnswer => ({ checkpoint: keeper.checkpoint(), statistic
 async function handle(id: number, request: TotalsRequest): Promise<void> {
   switch (request.kind) {
     case 'write':
-      if (request.late) keeper.applyLate(unpackRecords(request.buffer));
-      else keeper.apply(unpackRecords(request.buffer), request.checkpoint);
+      if (request.late) {
+        keeper.applyLate(unpackRecords(request.buffer));
+        // The journal brings late events no second time: they have to be on disk before they count as taken.
+        return snapshots.write();
+      }
+      keeper.apply(unpackRecords(request.buffer), request.checkpoint);
       snapshots.applied(request.buffer.byteLength);
       return;
     case 'scrape': {
