@@ -145,7 +145,7 @@ async function drive(program: Program, overHttp: boolean, service: string | unde
       return send.call(transport, message, options);
     },
   });
-  await client.connect(transport as never);
+  await client.connect(transport);
   const { onmessage } = transport as { onmessage?: (message: object, extra: unknown) => void };
   Object.assign(transport, {
     onmessage: (message: object, extra: unknown) => {
