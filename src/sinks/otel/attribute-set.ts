@@ -45,10 +45,13 @@ export interface AttributeSet {
   newer: AttributeSet | undefined;
 }
 
-export const openStep = (parent: Step | undefined, text: string | undefined): Step => ({
+/** Of the last steps, which are as many as sets: nothing is ever put in here. */
+const NO_STEPS: Map<unknown, Step> = new Map();
+
+export const openStep = (parent: Step | undefined, text: string | undefined, last = false): Step => ({
   parent,
   text,
-  next: new Map(),
+  next: last ? NO_STEPS : new Map(),
   set: undefined,
 });
 
@@ -59,10 +62,10 @@ export const seriesOf = (set: AttributeSet): number =>
 /** Hangs a new set into its type; the caller places it in the order of receipt. */
 export function addSet(type: TypeState, texts: readonly (string | undefined)[], receivedAt: number): AttributeSet {
   let step = type.root;
-  for (const text of texts) {
+  for (const [index, text] of texts.entries()) {
     let next = step.next.get(text);
     if (next === undefined) {
-      next = openStep(step, text);
+      next = openStep(step, text, index === texts.length - 1);
       step.next.set(text, next);
     }
     step = next;

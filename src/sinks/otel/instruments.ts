@@ -15,7 +15,10 @@ export interface TypeInstruments {
   readonly counter: InstrumentDefinition | undefined;
   /** Records `duration_ms` / 1000, protocol latency `value`. */
   readonly histogram: InstrumentDefinition;
-  /** Labels beside `service` and `metric_type`, each the dimension of that name, else the metadata field. */
+  /**
+   * Labels beside `service` and `metric_type`, each the dimension of that name, else the metadata field. Those of few
+   * values come first: series then share most steps of the way to them (attribute-set.ts).
+   */
   readonly labels: readonly string[];
 }
 
@@ -30,12 +33,12 @@ const INSTRUMENTS: Readonly<Record<MetricType, Omit<TypeInstruments, 'type'>>> =
   auth_request: {
     counter: counter('mcp_auth_requests_total', 'Authentication requests that services reported.'),
     histogram: seconds('mcp_auth_request_duration_seconds', 'Duration of authentication requests.'),
-    labels: ['success', 'method', 'server', 'error_code'],
+    labels: ['success', 'error_code', 'method', 'server'],
   },
   tool_execution: {
     counter: counter('mcp_tool_executions_total', 'Tool executions that services reported.'),
     histogram: seconds('mcp_tool_execution_duration_seconds', 'Duration of tool executions.'),
-    labels: ['method', 'tool_name', 'server_name', 'client_name', 'success', 'error_code'],
+    labels: ['success', 'error_code', 'method', 'client_name', 'server_name', 'tool_name'],
   },
   tool_discovery: {
     counter: counter('mcp_tool_discovery_total', 'Tool discovery queries that services reported.'),
@@ -50,12 +53,12 @@ const INSTRUMENTS: Readonly<Record<MetricType, Omit<TypeInstruments, 'type'>>> =
   registry_operation: {
     counter: counter('mcp_registry_operations_total', 'Registry operations that services reported.'),
     histogram: seconds('mcp_registry_operation_duration_seconds', 'Duration of registry operations.'),
-    labels: ['operation', 'resource_type', 'success'],
+    labels: ['success', 'resource_type', 'operation'],
   },
   health_check: {
     counter: counter('mcp_health_checks_total', 'Health checks that services reported.'),
     histogram: seconds('mcp_health_check_duration_seconds', 'Duration of health checks.'),
-    labels: ['endpoint', 'status_code', 'healthy'],
+    labels: ['healthy', 'status_code', 'endpoint'],
   },
   custom: {
     counter: counter('mcp_custom_total', 'Custom metrics that services reported, by metric_name.'),

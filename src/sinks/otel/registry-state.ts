@@ -76,7 +76,7 @@ export function restoreRegistry(registry: SeriesRegistry, state: RegistryState):
         receivedAt,
         counterStart,
         value: keepsCounter ? value : Number.NaN,
-        histogramStart: keepsHistogram ? histogramStart : receivedAt,
+        histogramStart,
         sum: keepsHistogram ? sum : 0,
         count: keepsHistogram ? count : 0,
         counts: keepsHistogram ? [...counts] : undefined,

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import t from 'tap';
 import fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
@@ -64,11 +65,13 @@ t.test('the text says what the SDK’s serialiser says', (t) => {
         resource: emptyResource(),
         scopeMetrics: [{ scope: { name: 'test' }, metrics: [data] }],
       });
-      t.strictSame(sorted(write([each])), sorted(expected));
-      t.same(toFamily(data)?.series, each.series, 'and the way through metric data loses nothing');
+      assert.deepEqual(sorted(write([each])), sorted(expected));
+      // The way through metric data loses nothing.
+      assert.equal(JSON.stringify(toFamily(data)?.series), JSON.stringify(each.series));
     }),
     { numRuns: 300 },
   );
+  t.pass('held');
   t.end();
 });
 

@@ -61,9 +61,9 @@ t.test('a scrape shows every metric that was delivered, as the instruments say',
   const lines = new Set(text.split('\n'));
   for (const line of [
     String.raw`mcp_auth_requests_total{service="auth-server",success="true",method="jwt",server="a\"b\\c\nd",metric_type="auth_request"} 1`,
-    'mcp_auth_requests_total{service="auth-server",success="false",method="jwt",error_code="expired",metric_type="auth_request"} 2',
-    'mcp_tool_executions_total{service="auth-server",tool_name="search",success="true",metric_type="tool_execution"} 1',
-    'mcp_tool_execution_duration_seconds_bucket{service="auth-server",tool_name="search",success="true",metric_type="tool_execution",le="0.005"} 1',
+    'mcp_auth_requests_total{service="auth-server",success="false",error_code="expired",method="jwt",metric_type="auth_request"} 2',
+    'mcp_tool_executions_total{service="auth-server",success="true",tool_name="search",metric_type="tool_execution"} 1',
+    'mcp_tool_execution_duration_seconds_bucket{service="auth-server",success="true",tool_name="search",metric_type="tool_execution",le="0.005"} 1',
     'mcp_protocol_latency_seconds_sum{service="auth-server",flow_step="initialize_to_tools_list",metric_type="protocol_latency"} 0.3',
     'mcp_protocol_latency_seconds_bucket{service="auth-server",flow_step="initialize_to_tools_list",metric_type="protocol_latency",le="0.25"} 0',
     '# TYPE mcp_auth_requests_total counter',

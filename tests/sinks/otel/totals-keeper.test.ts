@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import t from 'tap';
 import fc from 'fast-check';
 import type { Checkpoint } from '../../../src/core/journal.ts';
@@ -72,11 +73,12 @@ t.test('whatever is written again, cut, snapshotted or lost: each event counts e
       const whole = open();
       const all = journal.after(undefined);
       if (all !== undefined) apply(whole, all);
-      t.strictSame(state(keeper), state(whole));
-      t.strictSame(keeper.checkpoint(), whole.checkpoint());
+      assert.deepEqual(state(keeper), state(whole));
+      assert.deepEqual(keeper.checkpoint(), whole.checkpoint());
     }),
     { numRuns: 500 },
   );
+  t.pass('held');
   t.end();
 });
 
@@ -106,7 +108,8 @@ t.test('another journal’s records count although its numbers begin again', (t)
   const other = journalOf([{ service: 'auth', metrics: [metric('a')] }], 'journal-2');
   apply(keeper, other.after(undefined)!);
   t.strictSame(keeper.checkpoint(), { journalId: 'journal-2', sequence: 1, count: 1 });
-  t.match(JSON.stringify(state(keeper)), /"auth_request",\["auth",null,"a",null,null\],\d+,\d+,2,/);
+  const sets = [...keeper.registry.inOrderOfReceipt()];
+  t.match(sets, [{ attributes: { service: 'auth', method: 'a' }, value: 2 }]);
   t.end();
 });
 
