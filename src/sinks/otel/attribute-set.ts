@@ -51,7 +51,7 @@ const NO_STEPS: Map<unknown, Step> = new Map();
 export const openStep = (parent: Step | undefined, text: string | undefined, last = false): Step => ({
   parent,
   text,
-  next: last ? NO_STEPS : new Map(),
+  next: last ? NO_STEPS : new Map<unknown, Step>(),
   set: undefined,
 });
 
