@@ -31,8 +31,10 @@ export function cutBatch(
     const from = Math.max(0, reached.count - base);
     const rest = record.metrics - from;
     if (rest <= 0) {
-      if (metrics === 0 && record.metrics === 0)
+      if (metrics === 0 && record.metrics === 0) {
+        lost += Math.max(0, record.count - reached.count);
         reached = { sequence: record.sequence, count: Math.max(reached.count, record.count) };
+      }
       continue;
     }
     const missing = Math.max(0, base - reached.count);

@@ -1,7 +1,10 @@
 import t from 'tap';
+import { openSegmentedLog } from '../../src/journal/segmented-log.ts';
 import { type Sink, Unacceptable } from '../../src/core/sink.ts';
 import { openMemoryJournal } from '../../src/journal/memory-journal.ts';
-import { advanceUntil, settle } from '../support/virtual-clock.ts';
+import { simulatedDisk } from '../journal/simulated-disk.ts';
+import { silentLog } from '../support/silent-log.ts';
+import { advanceUntil, settle, virtualClock } from '../support/virtual-clock.ts';
 import { entryOf, harness, memorySetAside, valuesOf } from './harness.ts';
 
 /** A sink that notes what it took; `fail` may throw before it does. */
@@ -432,3 +435,33 @@ t.test('after a failure a sink with a checkpoint of its own is asked where it st
   t.equal(h.delivery.counts().delivered, 4);
   await h.delivery.stop();
 });
+
+t.test(
+  'what the journal can no longer read is skipped and counted, at its end and before empty records too',
+  async (t) => {
+    const disk = simulatedDisk();
+    const journal = await openSegmentedLog({
+      directory: '/journal',
+      clock: virtualClock(),
+      log: silentLog,
+      files: disk.files,
+      maxBytes: 1e6,
+    });
+    for (const entry of [entryOf(1), entryOf(2, 3), entryOf(), entryOf(4), entryOf(5, 6, 7)])
+      await journal.append(entry);
+    // Bodies rot while the journal is open: of the record of 2 and 3, and of the last one.
+    disk.edit(disk.paths()[0]!, (bytes) => {
+      for (const value of ['"value":2', '"value":7']) bytes[bytes.indexOf(value)] = 0x3f;
+      return bytes;
+    });
+    const { sink, batches } = notingSink();
+    const h = await harness(sink, { journal });
+    t.teardown(h.remove);
+    h.delivery.start();
+    await advanceUntil(h.clock, () => h.delivery.queued() === 0);
+    t.same(batches.flat(), [1, 4]);
+    t.match(h.delivery.counts(), { delivered: 2, skipped: 5 });
+    t.same(h.delivery.position(), { journalId: journal.id, ...journal.head() });
+    await h.delivery.stop();
+  },
+);
