@@ -48,3 +48,16 @@ for (const page of pages) {
     });
   }
 }
+
+t.test('docs/README.md names every page', (t) => {
+  const index = readFileSync(join(ROOT, 'docs/README.md'), 'utf8');
+  for (const page of globSync('docs/*.md', { cwd: ROOT })) {
+    if (page !== 'docs/README.md') t.ok(index.includes(`](${page.slice('docs/'.length)})`), page);
+  }
+  const decisions = readFileSync(join(ROOT, 'docs/decisions/README.md'), 'utf8');
+  for (const page of globSync('docs/decisions/*.md', { cwd: ROOT })) {
+    const name = page.slice('docs/decisions/'.length);
+    if (name !== 'README.md') t.ok(decisions.includes(`](${name})`), page);
+  }
+  t.end();
+});

@@ -150,6 +150,15 @@ t.test('the package', async (t) => {
     t.match(gateway.output(), /"msg":"stopped"/);
   });
 
+  await t.test('every entry can be imported, with no framework installed beside it', async (t) => {
+    const { exports } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { exports: object };
+    for (const entry of Object.keys(exports)) {
+      const script = `await import(${JSON.stringify(`mcp-metrics-gateway${entry.slice(1)}`)})`;
+      const child = await startChild(process.execPath, ['--input-type=module', '-e', script], { cwd: app });
+      t.strictSame(await child.exited, { code: 0, signal: null }, `${entry} ${child.output()}`);
+    }
+  });
+
   await t.test('its types are whole: the config compiles against them', async (t) => {
     const compilerOptions = {
       module: 'nodenext',

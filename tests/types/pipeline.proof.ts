@@ -2,27 +2,30 @@
  * What a pipeline's types refuse. Each `@ts-expect-error` is a proof: an error that vanishes fails `npm run check:types`,
  * and `proofs.test.ts` takes the directives away and looks that each guards an error of the kind that its words name.
  */
-import { definePipeline } from '../../src/index.ts';
-import type {
-  Admitted,
-  Authenticated,
-  Enriched,
-  Processor,
-  Receipt,
-  Sink,
-  Submission,
-  Validated,
+import {
+  auth as makeAuth,
+  buffer as makeBuffer,
+  definePipeline,
+  enrich as makeEnrich,
+  prometheus,
+  rateLimit as makeRateLimit,
+  sqlite,
+  validate as makeValidate,
 } from '../../src/index.ts';
+import type { Enriched, Processor, Sink } from '../../src/index.ts';
 
-declare const auth: Processor<Submission, Authenticated>;
-declare const rateLimit: Processor<Authenticated, Admitted>;
-declare const validate: Processor<Admitted, Validated>;
-declare const enrich: Processor<Validated, Enriched>;
+const [auth, rateLimit, validate, enrich, buffer] = [
+  makeAuth(),
+  makeRateLimit(),
+  makeValidate(),
+  makeEnrich(),
+  makeBuffer(),
+];
 declare const redact: Processor<Enriched, Enriched>;
 declare const sample: Processor<Enriched, Enriched>;
-declare const buffer: Processor<Enriched, Receipt>;
 declare const sink: Sink;
 
+definePipeline({ processors: [auth, rateLimit, validate, enrich, buffer], sinks: [sqlite(), prometheus(), sink] });
 definePipeline({ processors: [auth, rateLimit, validate, enrich, buffer], sinks: [sink] });
 definePipeline({
   processors: [auth, rateLimit, validate, enrich, redact, sample, redact, buffer],
@@ -74,7 +77,7 @@ definePipeline({ processors: [auth, rateLimit, validate, enrich, buffer] });
 // @ts-expect-error no field for processors
 definePipeline({ sinks: [sink] });
 // @ts-expect-error a factory that was not called
-definePipeline({ processors: [() => auth, rateLimit, validate, enrich, buffer], sinks: [sink] });
+definePipeline({ processors: [makeAuth, rateLimit, validate, enrich, buffer], sinks: [sink] });
 // @ts-expect-error unknown field
 definePipeline({ processors: [auth, rateLimit, validate, enrich, buffer], sinks: [sink], sink });
 // @ts-expect-error unknown server field

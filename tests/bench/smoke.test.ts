@@ -1,0 +1,35 @@
+/** Every benchmark still runs, on its smallest settings, and prints figures. What the figures are is not judged here. */
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { startChild } from '../support/child.ts';
+import { ROOT } from '../support/root.ts';
+import { programPath, skipWithout } from '../support/tools.ts';
+
+const skipWithoutWrk = skipWithout(programPath('wrk'), 'Debian’s package wrk');
+
+/** Benchmark → arguments that make it short, and why it cannot run here. */
+const BENCHMARKS: Readonly<Record<string, { args: readonly string[]; skip?: false | string }>> = {
+  'aggregate.ts': { args: ['--rounds', '1'] },
+  'journal.ts': { args: ['1'] },
+  'scrape.ts': { args: ['--rounds', '1'] },
+  'sqlite-write.ts': { args: ['20000'] },
+  'http-thread/run.ts': { args: ['1', '1', '--hundred'], skip: skipWithoutWrk },
+};
+/** What benchmarks start, no benchmarks themselves. */
+const CHILDREN = ['scraper.ts', 'http-thread/server.ts'];
+
+for (const file of globSync('**/*.ts', { cwd: import.meta.dirname })) {
+  if (file.endsWith('.test.ts') || file in BENCHMARKS || CHILDREN.includes(file)) continue;
+  t.test(file, { skip: 'no short settings are known here; add them' }, (t) => t.end());
+}
+
+for (const [benchmark, { args, skip = false }] of Object.entries(BENCHMARKS)) {
+  t.test(`${benchmark} runs and prints figures`, { skip, timeout: 180_000 }, async (t) => {
+    const path = join(import.meta.dirname, benchmark);
+    const child = await startChild(process.execPath, ['--conditions=mcp-metrics-source', path, ...args], { cwd: ROOT });
+    t.teardown(() => child.stop('SIGKILL'));
+    t.strictSame(await child.exited, { code: 0, signal: null }, child.output());
+    t.match(child.output(), /\d+(\.\d+)?/);
+  });
+}
