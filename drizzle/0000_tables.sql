@@ -55,7 +55,8 @@ CREATE UNIQUE INDEX `clients_by_key` ON `clients` (`key`);--> statement-breakpoi
 CREATE INDEX `clients_by_name` ON `clients` (`client_name`);--> statement-breakpoint
 CREATE TABLE `event_counts` (
 	`type` integer PRIMARY KEY NOT NULL,
-	`count` integer NOT NULL
+	`count` integer NOT NULL,
+	`deleted_before` integer DEFAULT 0 NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `events` (

@@ -58,7 +58,9 @@ export function openCleanupSlices(db: Database.Database): CleanupSlices {
     )
     .pluck();
   const deleteEvent = db.prepare('DELETE FROM events WHERE id = ?');
-  const subtract = db.prepare('UPDATE event_counts SET count = count - ? WHERE type = ?');
+  const subtract = db.prepare(
+    'UPDATE event_counts SET count = count - ?, deleted_before = max(deleted_before, ?) WHERE type = ?',
+  );
 
   const remove = (
     ids: readonly { readonly id: number; readonly type: number }[],
@@ -69,8 +71,8 @@ export function openCleanupSlices(db: Database.Database): CleanupSlices {
       deleted[type] = (deleted[type] ?? 0) + 1;
     }
   };
-  const account = (deleted: Readonly<Record<number, number>>): void => {
-    for (const [type, count] of Object.entries(deleted)) subtract.run(count, Number(type));
+  const account = (deleted: Readonly<Record<number, number>>, cutoff: number): void => {
+    for (const [type, count] of Object.entries(deleted)) subtract.run(count, cutoff, Number(type));
   };
   const timer = (): (() => boolean) => {
     const end = performance.now() + SLICE_MS;
@@ -86,7 +88,7 @@ export function openCleanupSlices(db: Database.Database): CleanupSlices {
         found = oldest.all(cutoff, ROWS_PER_LOOK);
         remove(found, deleted);
       } while (found.length === ROWS_PER_LOOK && hasTime());
-      account(deleted);
+      account(deleted, cutoff);
       return { deleted, done: found.length < ROWS_PER_LOOK, cursor: 0 };
     }).immediate,
 
@@ -107,12 +109,12 @@ export function openCleanupSlices(db: Database.Database): CleanupSlices {
           } while (found.length === ROWS_PER_LOOK && hasTime());
           if (found.length < ROWS_PER_LOOK) at = set;
           if (!hasTime()) {
-            account(deleted);
+            account(deleted, cutoff);
             return { deleted, done: false, cursor: at };
           }
         }
         if (sets.length < 100) {
-          account(deleted);
+          account(deleted, cutoff);
           return { deleted, done: true, cursor: at };
         }
       }

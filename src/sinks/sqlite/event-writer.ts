@@ -8,7 +8,10 @@ import { unpackRecords } from './batch-transfer.ts';
 import { LABEL_COLUMNS } from './columns.ts';
 import { type DictionaryEntry, openDictionary } from './dictionary.ts';
 import { createEventEncoder } from './encode-event.ts';
-import { openRollupWriter, type RollupCaps, type RollupSeries, rollupSeriesOf } from './rollup-writer.ts';
+import type { RebuiltBucket } from './rebuild-bucket.ts';
+import { openRolledEvents } from './rolled-events.ts';
+import { type RollupSeries, rollupSeriesOf } from './rollup-series.ts';
+import { openRollupWriter, type RollupCaps } from './rollup-writer.ts';
 
 export interface WriterCaps extends RollupCaps {
   /** Shared rows of each dictionary. */
@@ -48,6 +51,13 @@ export interface EventWriter {
   readonly add: (event: MetricEvent, origin: EventOrigin) => number;
   readonly flush: () => void;
   readonly checkpoint: () => Checkpoint | undefined;
+  /** Puts rebuilt rows in the place of a bucket's, and adds what has come since they were counted. */
+  readonly replaceRollups: (
+    table: 'rollup_hourly' | 'rollup_daily',
+    bucket: number,
+    bucketMs: number,
+    rebuilt: RebuiltBucket,
+  ) => void;
   /** Runs other work on the same tables in a transaction, and tells all writers that their caches are void. */
   readonly exclusively: <T>(work: () => T) => T;
   readonly reset: () => void;
@@ -105,6 +115,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
   const dictionaries = [resources, attributeSets, clients, shapes];
   const encode = createEventEncoder({ attributeSets, clients, shapes });
   const rollups = openRollupWriter(db, caps);
+  const rolled = openRolledEvents(db);
   const seriesByIds = new Map<string, RollupSeries>();
   const counts = METRIC_TYPES.map(() => 0);
   let generation = readState.get()?.dictionary_generation ?? 0;
@@ -237,6 +248,23 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     return written;
   });
 
+  function exclusively<T>(work: () => T): T {
+    try {
+      return db
+        .transaction(() => {
+          begin();
+          const result = work();
+          raiseGeneration.run();
+          generation += 1;
+          return result;
+        })
+        .immediate();
+    } finally {
+      lastOrigin = undefined;
+      reset();
+    }
+  }
+
   return {
     write: (batch, checkpoint, late = false) => {
       try {
@@ -253,22 +281,18 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       const { journal_id: journalId, sequence, count } = readState.get() ?? EMPTY_STATE;
       return journalId === null ? undefined : { journalId, sequence, count };
     },
-    exclusively: (work) => {
-      try {
-        return db
-          .transaction(() => {
-            begin();
-            const result = work();
-            raiseGeneration.run();
-            generation += 1;
-            return result;
-          })
-          .immediate();
-      } finally {
-        lastOrigin = undefined;
-        reset();
-      }
-    },
+    replaceRollups: (table, bucket, bucketMs, { rows, throughId }) =>
+      exclusively(() => {
+        rollups.reset();
+        const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
+        target.replace(bucket, rows);
+        for (const id of rolled.ids(bucket, bucket + bucketMs, throughId)) {
+          const found = rolled.read(id);
+          if (found !== undefined) target.add(found.event, found.series);
+        }
+        rollups.flush();
+      }),
+    exclusively,
     reset,
   };
 }

@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import { openForReading } from './database.ts';
 import { guardFile } from './database-file.ts';
 import type { QueryName, QueryParameters } from './query-names.ts';
+import { filledBuckets, rebuildBucket, type RebuiltBucket } from './rebuild-bucket.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 import { type QueryAnswer, runQuery } from './run-query.ts';
 import { databaseSize, eventStats, type EventStats, rowsBefore, type RowsBefore } from './table-stats.ts';
@@ -32,6 +33,10 @@ export function createReaderMethods({ path }: { readonly path: string }) {
       parameters: QueryParameters,
       context: { readonly now: number; readonly policies: readonly RetentionPolicy[] },
     ): QueryAnswer => runQuery(name, parameters, { db: use(), path, ...context }),
+    rebuildBucket: (bucket: number, bucketMs: number, maxRows: number): RebuiltBucket =>
+      rebuildBucket(use(), bucket, bucketMs, maxRows),
+    filledBuckets: (table: 'rollup_hourly' | 'rollup_daily', from: number, bucketMs: number): number[] =>
+      filledBuckets(use(), table, from, bucketMs),
     close: (): void => {
       open?.db.close();
       open = undefined;

@@ -132,6 +132,8 @@ export function runQuery(name: QueryName, parameters: QueryParameters, context: 
       const from = Date.parse(rows[0]?.day ?? '') || context.now;
       return answer(name, { from, to: context.now }, rows, { summary });
     }
+    default:
+      throw new InvalidQuery(`${name satisfies never}: no such query`);
   }
 }
 

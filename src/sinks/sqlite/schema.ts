@@ -165,6 +165,8 @@ export const shapes = sqliteTable(
 export const eventCounts = sqliteTable('event_counts', {
   type: integer('type').primaryKey(),
   count: integer('count').notNull(),
+  /** Cleanup has taken events before this time (milliseconds): rollups of then can no longer be made anew. */
+  deletedBefore: integer('deleted_before').notNull().default(0),
 });
 
 /** The labels that rollups are kept by. `key` as in the dictionaries; never private. */

@@ -11,6 +11,7 @@ import { packRecords } from './batch-transfer.ts';
 import { DEFAULT_CAPS, type WriterCaps } from './event-writer.ts';
 import type { StoredKey } from './keys-table.ts';
 import type { ReaderMethods } from './reader-methods.ts';
+import { backfill, type BackfillOptions, type BackfillReport } from './backfill.ts';
 import { createHistory, type History } from './history.ts';
 import { createRetention, type Retention } from './retention.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
@@ -34,6 +35,8 @@ export interface Store {
   readonly keys: KeyCalls;
   readonly retention: Retention;
   readonly history: History;
+  /** Rebuilds the rollups that lie wholly inside the raw retention; the numbers come out the same. */
+  readonly backfill: (options: BackfillOptions) => Promise<BackfillReport>;
   /** Gives this opening back; the last one closes the file. */
   readonly close: () => Promise<void>;
 }
@@ -98,6 +101,8 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,
     history: shared.history,
+    backfill: async (options) =>
+      backfill(client, await shared.reader(), await client.call('listPolicies', []), options),
     keys: {
       list: () => client.call('listKeys', []),
       insert: (key) => client.call('insertKey', [key]),

@@ -15,6 +15,8 @@ export interface EventStats {
   readonly byType: Readonly<Record<number, RowRange>>;
   readonly hourly: RowRange;
   readonly daily: RowRange;
+  /** Cleanup has taken raw rows of some type before this time, in milliseconds; 0: never. */
+  readonly deletedBefore: number;
 }
 
 export function eventStats(db: Database.Database): EventStats {
@@ -42,7 +44,12 @@ export function eventStats(db: Database.Database): EventStats {
         ? { rows, oldest: null, newest: null }
         : { rows, oldest: edge('ASC', type), newest: edge('DESC', type) };
   }
-  return { byType, hourly: rollupRange(db, 'rollup_hourly'), daily: rollupRange(db, 'rollup_daily') };
+  return {
+    byType,
+    hourly: rollupRange(db, 'rollup_hourly'),
+    daily: rollupRange(db, 'rollup_daily'),
+    deletedBefore: db.prepare<[], number>('SELECT max(deleted_before) FROM event_counts').pluck().get() ?? 0,
+  };
 }
 
 const rollupRange = (db: Database.Database, table: string): RowRange =>

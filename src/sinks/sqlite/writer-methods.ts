@@ -4,7 +4,8 @@ import type { KeyRecord } from '../../core/key-store.ts';
 import type { DictionaryTable } from './cleanup-slices.ts';
 import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
 import type { PolicyChange } from './retention-table.ts';
-import type { WriterCaps } from './event-writer.ts';
+import type { EventWriter, WriterCaps } from './event-writer.ts';
+import type { RollupCaps } from './rollup-writer.ts';
 import type { KeyChange, KeysTable, StoredKey } from './keys-table.ts';
 import { openConnection } from './writer-connection.ts';
 
@@ -130,6 +131,12 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
         const { ids, done, cursor: next } = cleanup.findUnused(table, cutoff, cursor);
         if (ids.length > 0) writer.exclusively(() => cleanup.deleteRows(table, ids));
         return { deleted: ids.length, done, cursor: next };
+      }),
+    rollupCaps: (): RollupCaps => caps,
+    replaceRollups: (...args: Parameters<EventWriter['replaceRollups']>) =>
+      held(() => {
+        use().writer.replaceRollups(...args);
+        return {};
       }),
     shrink: () => held(() => use().cleanup.shrink()),
 

@@ -1,6 +1,6 @@
 /** Rollups as points over time: requests, failures and latency percentiles by hour or day. */
 import type Database from 'better-sqlite3';
-import { DAY_MS, HOUR_MS } from '../rollup-writer.ts';
+import { DAY_MS, HOUR_MS } from '../rollup-series.ts';
 import { type Aggregate, addRow, emptyAggregate, summarise, type Summary } from './aggregate.ts';
 import { readRollups, type RollupRange, widen } from './rollup-reader.ts';
 

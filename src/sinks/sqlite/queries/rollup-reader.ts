@@ -1,7 +1,7 @@
 /** Reads rollups over a range of time: whole days from the daily table, the hours around them from the hourly one. */
 import type Database from 'better-sqlite3';
 import type { ROLLUP_LABELS } from '../columns.ts';
-import { DAY_MS, HOUR_MS } from '../rollup-writer.ts';
+import { DAY_MS, HOUR_MS } from '../rollup-series.ts';
 
 export type RollupLabel = (typeof ROLLUP_LABELS)[number];
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { METRIC_TYPES } from '../../../core/metric.ts';
 import { effectiveDays, type RetentionPolicy } from '../retention-policies.ts';
-import { DAY_MS } from '../rollup-writer.ts';
+import { DAY_MS } from '../rollup-series.ts';
 
 export interface TrendOptions {
   readonly now: number;
