@@ -133,7 +133,7 @@ export function runQuery(name: QueryName, parameters: QueryParameters, context: 
       return answer(name, { from, to: context.now }, rows, { summary });
     }
     default:
-      throw new InvalidQuery(`${name satisfies never}: no such query`);
+      throw new InvalidQuery(`${String(name satisfies never)}: no such query`);
   }
 }
 

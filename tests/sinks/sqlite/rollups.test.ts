@@ -140,7 +140,7 @@ t.test('a rebuild gives the same numbers to the last bit, whatever was sent and 
         maxLength: 4,
       }),
       async (batches) => {
-        for (const [service, metrics] of batches) await write(metrics as unknown as JsonMetric[], service);
+        for (const [service, metrics] of batches) await write(metrics, service);
         const before = rollups();
         damage('DELETE FROM rollup_hourly; DELETE FROM rollup_daily; DELETE FROM rollup_series');
         await store.backfill({ now: NOW });
