@@ -95,8 +95,8 @@ export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
   let disabled: string | undefined;
   if (given.enabled === false) disabled = 'switched off';
   else if (apiKey === '') disabled = 'set METRICS_API_KEY or pass apiKey';
-  else if (!/^[\x21-\x7e]+$/.test(apiKey)) disabled = 'the API key has characters that no header can carry';
-  else if (url === undefined) disabled = 'METRICS_SERVICE_URL or url is not an http(s) address without credentials';
+  else if (!/^[\x21-\x7e]+$/.test(apiKey)) disabled = 'the API key does not fit into a header';
+  else if (url === undefined) disabled = 'METRICS_SERVICE_URL or url is no plain http(s) address';
   if (disabled !== undefined && given.enabled !== false && (!saidDisabled || apiKey !== '')) {
     saidDisabled = true;
     warn('disabled', `no metrics are sent: ${disabled}`);

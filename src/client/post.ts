@@ -36,8 +36,11 @@ export async function sealBatch(head: string, metrics: readonly string[], now: n
   };
   if (plain.length >= GZIP_FROM_BYTES && typeof CompressionStream === 'function') {
     try {
-      const stream = new Response(plain).body!.pipeThrough(new CompressionStream('gzip'));
-      return { ...batch, body: new Uint8Array(await new Response(stream).arrayBuffer()), gzip: true };
+      const { readable, writable } = new CompressionStream('gzip');
+      const writer = writable.getWriter();
+      // What goes wrong here shows when the other end is read.
+      for (const step of [writer.write(plain), writer.close()]) step.catch(() => {});
+      return { ...batch, body: new Uint8Array(await new Response(readable).arrayBuffer()), gzip: true };
     } catch {
       // A host without this format: the plain bytes do.
     }

@@ -29,8 +29,9 @@ export const monotonicNow = (): number => performance.now();
 
 /** A timer that does not keep the process from ending. */
 export function backgroundTimer(run: () => void, delayMs: number): ReturnType<typeof setTimeout> {
-  const timer: unknown = setTimeout(run, delayMs);
-  if (typeof timer === 'object' && timer !== null && 'unref' in timer) (timer as { unref: () => void }).unref();
+  const timer: ReturnType<typeof setTimeout> & { readonly unref?: () => unknown } = setTimeout(run, delayMs);
+  // A number in Deno and in workers.
+  if (timer.unref) timer.unref();
   else host.Deno?.unrefTimer?.(timer);
-  return timer as ReturnType<typeof setTimeout>;
+  return timer;
 }

@@ -102,7 +102,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   /** One try at the oldest batch. */
   const attempt = async (batch: Batch): Promise<void> => {
     if (monotonicNow() - batch.sealedAt > MAX_BATCH_AGE_MS) {
-      drop(batch, 'too old to be sent again without counting twice');
+      drop(batch, 'too old to be sent again');
       return;
     }
     const controller = new AbortController();
@@ -187,7 +187,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       stats.queued += 1 - dropped;
       if (dropped > 0) {
         stats.dropped.overflow += dropped;
-        warn('overflow', 'the buffer is full: the oldest metrics are dropped and counted');
+        warn('overflow', 'buffer full, the oldest metrics are dropped');
       }
       if (waiting === 0) requestExitFlush(exitFlush);
       // A run that is under way, or a batch that waits for its next try, looks at the buffer afterwards.

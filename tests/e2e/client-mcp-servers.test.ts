@@ -14,10 +14,10 @@ import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
 import { startGateway } from '../support/gateway.ts';
 import { plainNode } from '../support/plain-node.ts';
+import { ROOT } from '../support/root.ts';
 import { sumOf } from '../support/prometheus-text.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const gateway = await startGateway({ dataDirectory: t.testdir({}) });
 t.teardown(() => gateway.stop('SIGKILL'));
 

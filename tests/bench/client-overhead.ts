@@ -1,0 +1,240 @@
+/**
+ * What the client costs a service: one recording, and a request through the middleware while the gateway is up, slow,
+ * refusing or absent, against the same requests without, taken in turns in the same run. A request during which the
+ * system took the processor away says nothing about either, and is left out.
+ * `node --conditions=mcp-metrics-source tests/bench/client-overhead.ts [--json] [--rounds 10] [--requests 500]`
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, createServer, request as httpRequest, type RequestListener } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createMetricsClient, type MetricsClient } from '../../src/client/index.ts';
+import { authMetrics } from '../../src/client/http/node.ts';
+import { startChild } from '../support/child.ts';
+import { freePort } from '../support/free-port.ts';
+import { startGateway } from '../support/gateway.ts';
+import { plainNode } from '../support/plain-node.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+export interface RecordingCost {
+  /** Microseconds for one metric, median of the rounds: with the client, and for `JSON.stringify` of the same metric. */
+  readonly recordMicroseconds: number;
+  readonly stringifyMicroseconds: number;
+  readonly ratio: number;
+}
+
+interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export interface RequestCost {
+  readonly gateway: string;
+  /** Undisturbed ones, of each kind. */
+  readonly requests: number;
+  /** Microseconds for a request without the middleware, and what it adds. */
+  readonly plain: Quantiles;
+  readonly added: Quantiles;
+  /** With the middleware over without, at p50. */
+  readonly ratio: number;
+}
+
+/** CPU time of this thread so far, microseconds. */
+const cpuTime = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
+};
+
+const quantile = (sorted: readonly number[], q: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
+const median = (values: readonly number[]): number =>
+  quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  );
+
+const EXECUTION = {
+  toolName: 'get_forecast',
+  method: 'tools/call',
+  success: true,
+  durationMs: 12.5,
+  serverName: 'weather',
+  clientName: 'inspector',
+  clientVersion: '1.2.3',
+  userHash: '2b8b66f64b60',
+  inputSizeBytes: 115,
+  outputSizeBytes: 2048,
+} as const;
+
+/** CPU microseconds of the service's thread to send a batch of 500, wherever they fall: no request waits longer for it. */
+export async function batchCost(batches = 60): Promise<number> {
+  const client = createMetricsClient({
+    apiKey: 'bench',
+    flushIntervalMs: 3_600_000,
+    fetch: async () => Response.json({ accepted: 500, rejected: 0 }),
+  });
+  const took: number[] = [];
+  for (let batch = 0; batch < batches; batch += 1) {
+    for (let i = 0; i < 499; i += 1) client.toolExecution(EXECUTION);
+    const began = cpuTime();
+    await client.flush();
+    took.push(cpuTime() - began);
+  }
+  return took.reduce((sum, cost) => sum + cost, 0) / batches;
+}
+
+/** Records faster than anything could be sent, so that the full buffer's dropping is part of the price. */
+export async function recordingCost(rounds = 15, perRound = 20_000): Promise<RecordingCost> {
+  const client = createMetricsClient({ url: 'http://127.0.0.1:9', apiKey: 'bench', onWarning: () => {} });
+  const record: number[] = [];
+  const stringify: number[] = [];
+  let length = 0;
+  for (let round = 0; round < rounds; round += 1) {
+    let began = cpuTime();
+    for (let i = 0; i < perRound; i += 1) client.toolExecution(EXECUTION);
+    record.push((cpuTime() - began) / perRound);
+    began = cpuTime();
+    for (let i = 0; i < perRound; i += 1) length += JSON.stringify(EXECUTION).length;
+    stringify.push((cpuTime() - began) / perRound);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  if (length === 0) throw new Error('nothing was measured');
+  await client.shutdown({ timeoutMs: 1 });
+  const [recordMicroseconds, stringifyMicroseconds] = [median(record), median(stringify)];
+  return { recordMicroseconds, stringifyMicroseconds, ratio: recordMicroseconds / stringifyMicroseconds };
+}
+
+const HEADERS = { 'x-original-url': 'https://host/weather/mcp', 'x-username': 'alice', 'x-auth-method': 'jwt' };
+
+/** How often the system gave this process' processor to another. */
+const preemptions = (): number => process.resourceUsage().involuntaryContextSwitches;
+
+/** @returns how long each undisturbed request took, in microseconds */
+async function requests(url: string, agent: Agent, count: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const before = preemptions();
+    const began = performance.now();
+    const [response] = (await once(httpRequest(url, { agent, headers: HEADERS }).end(), 'response')) as [
+      NodeJS.ReadableStream,
+    ];
+    response.resume();
+    await once(response, 'end');
+    const microseconds = (performance.now() - began) * 1000;
+    if (preemptions() === before) took.push(microseconds);
+  }
+  return took;
+}
+
+export async function requestCost(
+  gateway: string,
+  client: MetricsClient,
+  rounds: number,
+  perRound: number,
+): Promise<RequestCost> {
+  const answer: RequestListener = (_, response) => void response.end('{"ok":true}');
+  const middleware = authMetrics({ client });
+  const listeners: Readonly<Record<'plain' | 'measured', RequestListener>> = {
+    plain: answer,
+    measured: (request, response) => {
+      middleware(request, response);
+      answer(request, response);
+    },
+  };
+  let listener = listeners.plain;
+  const server = createServer((request, response) => listener(request, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const took = { plain: [] as number[], measured: [] as number[] };
+  for (let round = -2; round < rounds; round += 1) {
+    for (const kind of ['plain', 'measured'] as const) {
+      listener = listeners[kind];
+      const turn = await requests(url, agent, perRound);
+      // The first rounds warm up.
+      if (round >= 0) took[kind].push(...turn);
+      // What is left to send is no burden on the other's turn.
+      await client.flush({ timeoutMs: 100 });
+    }
+  }
+  agent.destroy();
+  server.close();
+  const quantiles = (values: number[]): Quantiles => {
+    values.sort((a, b) => a - b);
+    return { p50: quantile(values, 0.5), p99: quantile(values, 0.99) };
+  };
+  const [plain, measured] = [quantiles(took.plain), quantiles(took.measured)];
+  return {
+    gateway,
+    requests: Math.min(took.plain.length, took.measured.length),
+    plain,
+    added: { p50: measured.p50 - plain.p50, p99: measured.p99 - plain.p99 },
+    ratio: measured.p50 / plain.p50,
+  };
+}
+
+/** A server in a process of its own that answers so late, or refuses. */
+async function standIn(answer: string): Promise<{ url: string; stop: () => Promise<unknown> }> {
+  const port = await freePort();
+  const program = `require('node:http').createServer((request, response) => { request.resume(); ${answer} }).listen(${port})`;
+  const child = await startChild(...plainNode('--eval', program));
+  await waitFor('the stand-in', () => fetch(`http://127.0.0.1:${port}`, { method: 'HEAD' }).then(() => true));
+  return { url: `http://127.0.0.1:${port}`, stop: () => child.stop('SIGKILL') };
+}
+
+/** All four states of a gateway, one after the other. */
+export async function requestCosts(rounds: number, perRound: number): Promise<RequestCost[]> {
+  const dataDirectory = mkdtempSync(join(tmpdir(), 'client-overhead-'));
+  const gateway = await startGateway({ dataDirectory });
+  const slow = await standIn('setTimeout(() => response.end("{}"), request.method === "HEAD" ? 0 : 1000)');
+  const refusing = await standIn('response.writeHead(503).end("{}")');
+  try {
+    const costs: RequestCost[] = [];
+    const states = [
+      ['up', gateway.url],
+      ['slow', slow.url],
+      ['refusing', refusing.url],
+      ['absent', 'http://127.0.0.1:9'],
+    ] as const;
+    for (const [state, url] of states) {
+      const client = createMetricsClient({ url, apiKey: gateway.key, service: 'bench', onWarning: () => {} });
+      costs.push(await requestCost(state, client, rounds, perRound));
+      await client.shutdown({ timeoutMs: 1000 });
+    }
+    return costs;
+  } finally {
+    await Promise.all([gateway.stop('SIGKILL'), slow.stop(), refusing.stop()]);
+    rmSync(dataDirectory, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'boolean' },
+      rounds: { type: 'string', default: '20' },
+      requests: { type: 'string', default: '400' },
+    },
+  });
+  const recording = await recordingCost();
+  const batchMicroseconds = await batchCost();
+  const middleware = await requestCosts(Number(values.rounds), Number(values.requests));
+  if (values.json === true) console.log(JSON.stringify({ recording, batchMicroseconds, middleware }));
+  else {
+    const us = (value: number): string => `${value.toFixed(1)} µs`;
+    const { recordMicroseconds, stringifyMicroseconds, ratio } = recording;
+    console.log(
+      `recording: ${us(recordMicroseconds)}, × ${ratio.toFixed(1)} of JSON.stringify of the same (${us(stringifyMicroseconds)})`,
+    );
+    console.log(`sending a batch of 500: ${us(batchMicroseconds)} of the thread`);
+    for (const { gateway, requests, plain, added, ratio: times } of middleware) {
+      console.log(
+        `gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}), ${requests} requests`,
+      );
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/** The client outside of Node: Bun, Deno and workerd (the runtime of Cloudflare's edge workers), taken from npm. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import t from 'tap';
+import { startStandIn } from '../client/stand-in-gateway.ts';
+import { startChild } from '../support/child.ts';
+import { freePort } from '../support/free-port.ts';
+import { ROOT } from '../support/root.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const RUNTIMES = join(ROOT, '.cache/runtimes');
+/** What each package installs for this machine. */
+const BINARIES = {
+  bun: '@oven/bun-linux-x64/bin/bun',
+  deno: '@deno/linux-x64-glibc/deno',
+  workerd: '@cloudflare/workerd-linux-64/bin/workerd',
+} as const;
+const VERSIONS = ['bun@1.4.5', 'deno@2.9.6', 'workerd@1.20261117.1'];
+
+/** @returns why there are none, or undefined */
+function install(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return 'the runtimes are fetched for Linux on x64 alone';
+  const paths = Object.values(BINARIES).map((path) => join(RUNTIMES, 'node_modules', path));
+  if (!paths.every((path) => existsSync(path))) {
+    mkdirSync(RUNTIMES, { recursive: true });
+    writeFileSync(join(RUNTIMES, 'package.json'), '{ "private": true }');
+    try {
+      execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...VERSIONS], {
+        cwd: RUNTIMES,
+        stdio: 'ignore',
+        timeout: 180_000,
+      });
+    } catch {
+      return `npm could not install ${VERSIONS.join(', ')}`;
+    }
+  }
+  for (const path of paths) chmodSync(path, 0o755);
+  return undefined;
+}
+
+const missing = install();
+const skip = missing === undefined ? false : missing;
+const binary = (name: keyof typeof BINARIES): string => join(RUNTIMES, 'node_modules', BINARIES[name]);
+
+const PROGRAM = `
+  import { createMetricsClient } from ${JSON.stringify(join(ROOT, 'src/client/index.ts'))};
+  const client = createMetricsClient();
+  for (let n = 0; n < 100; n += 1) client.custom('x', { dimensions: { n, user: client.hashUser('alice') } });`;
+
+for (const [name, args] of [
+  ['bun', ['run']],
+  ['deno', ['run', '--no-prompt', '--allow-net', '--allow-env']],
+] as const) {
+  t.test(`in ${name} a program's metrics are sent before it ends`, { skip }, async (t) => {
+    const gateway = await startStandIn();
+    t.teardown(() => gateway.close());
+    const folder = t.testdir({ 'program.mjs': PROGRAM });
+    const child = await startChild('env', ['-u', 'NODE_OPTIONS', binary(name), ...args, join(folder, 'program.mjs')], {
+      cwd: folder,
+      env: { METRICS_SERVICE_URL: gateway.url, METRICS_API_KEY: 'k', OTEL_SERVICE_NAME: name },
+    });
+    const { code } = await child.exited;
+    t.strictSame([code, child.output()], [0, '']);
+    t.equal(gateway.accepted.length, 100);
+    t.equal(gateway.requests[0]!.body.service, name);
+  });
+}
+
+t.test('in an edge worker a request sends its metrics after the answer', { skip }, async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  const { outputFiles } = await build({
+    stdin: {
+      resolveDir: ROOT,
+      contents: `
+        import { createMetricsClient } from './src/client/index.ts';
+        // At the top of the module, where workers may neither wait nor draw random numbers.
+        const client = createMetricsClient({ url: ${JSON.stringify(gateway.url)}, apiKey: 'k', service: 'edge' });
+        export default {
+          async fetch(request, env, context) {
+            client.custom('edge', { durationMs: 1, dimensions: { user: client.hashUser('alice') } });
+            context.waitUntil(client.flush());
+            return new Response('answered');
+          },
+        };`,
+    },
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    write: false,
+  });
+  const port = await freePort();
+  const folder = t.testdir({
+    'worker.js': outputFiles[0]!.text,
+    'config.capnp': `
+      using Workerd = import "/workerd/workerd.capnp";
+      const config :Workerd.Config = (
+        services = [
+          (name = "main", worker = (modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-01-01")),
+          (name = "internet", network = (allow = ["private", "local"])),
+        ],
+        sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);`,
+  });
+  const child = await startChild(binary('workerd'), ['serve', join(folder, 'config.capnp')]);
+  t.teardown(() => child.stop('SIGKILL'));
+  await waitFor('the worker', () => fetch(`http://127.0.0.1:${port}/`).then((response) => response.ok));
+  for (let n = 0; n < 4; n += 1) await fetch(`http://127.0.0.1:${port}/`);
+  await waitFor('all five', () => gateway.accepted.length === 5);
+  t.notMatch(child.output(), /error/i);
+});
