@@ -13,7 +13,7 @@ import { ROOT } from '../support/root.ts';
 const folder = mkdtempSync(join(tmpdir(), 'mcp-metrics-client-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 writeFileSync(join(folder, 'package.json'), '{ "private": true }');
-const [node, pack] = plainNode(join(ROOT, 'clients/typescript/pack.ts'), '--destination', folder);
+const [node, pack] = plainNode(join(ROOT, 'scripts/pack-client.ts'), '--destination', folder);
 const tarball = execFileSync(node, pack, { encoding: 'utf8' }).trim();
 execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: folder, stdio: 'ignore' });
 

@@ -1,13 +1,13 @@
 /**
  * Packs `mcp-metrics-client` out of `src/client`: the same sources as the gateway's `./client`, compiled to ES modules and
- * to CommonJS, for Node ≥ 20. `node clients/typescript/pack.ts [--destination FOLDER]` prints the tarball's path.
+ * to CommonJS, for Node ≥ 20. `node scripts/pack-client.ts [--destination FOLDER]` prints the tarball's path.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '..');
 
 interface Manifest {
   version: string;
@@ -65,12 +65,12 @@ export function packClient(destination: string): string {
   for (const format of ['esm', 'cjs'] as const) compile(format, stage);
   // Both packages are of one version, since they are of the same sources.
   const manifest = {
-    ...readManifest(join(import.meta.dirname, 'package.json')),
+    ...readManifest(join(ROOT, 'clients/typescript/package.json')),
     version: gateway.version,
     exports: packageExports(gateway),
   };
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  copyFileSync(join(import.meta.dirname, 'README.md'), join(stage, 'README.md'));
+  copyFileSync(join(ROOT, 'clients/typescript/README.md'), join(stage, 'README.md'));
   copyFileSync(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'));
   const printed = execFileSync('npm', ['pack', '--json', '--pack-destination', resolve(destination)], {
     cwd: stage,
