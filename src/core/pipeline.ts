@@ -15,11 +15,14 @@ export type Chain = readonly [
 ];
 
 export interface PipelineDefinition {
+  /** The chain: `[auth(), rateLimit(), validate(), enrich(), …, buffer()]`, stages of your own before the buffer. */
   readonly processors: Chain;
+  /** At least one, each under a name of its own: it names files and labels. */
   readonly sinks: readonly [AnySink, ...AnySink[]];
   /** What shapes the counters and histograms that `prometheus()` and `otlp()` show. */
   readonly totals?: TotalsOptions;
   readonly deliveries?: DeliveryLimits;
+  /** The HTTP listener. */
   readonly server?: ServerOptions;
   /** Keys that come from the environment: service and secret. A key that is no longer among them stops working. */
   readonly environmentKeys?: readonly { readonly service: string; readonly secret: string }[];

@@ -61,3 +61,12 @@ t.test('docs/README.md names every page', (t) => {
   }
   t.end();
 });
+
+t.test('docs/configuration.md has every environment variable that is read', (t) => {
+  const source = readFileSync(join(ROOT, 'src/environment.ts'), 'utf8');
+  const variables = [...source.matchAll(/^ {2}([A-Z][A-Z_]+): \{/gm)].map(([, name = '']) => name);
+  t.ok(variables.length > 10, 'variables were found');
+  const page = readFileSync(join(ROOT, 'docs/configuration.md'), 'utf8');
+  for (const name of variables) t.ok(page.includes(`\`${name}\``), name);
+  t.end();
+});
