@@ -29,7 +29,11 @@ export function openCounter(): Counter & Collected {
       else cell.value += amount;
     },
     value: (labels = NO_LABELS) => cells.get(labelKey(labels))?.value ?? 0,
-    collect: () => Array.from(cells.values(), ({ labels, value }) => ({ labels, value })),
+    // A counter that counted nothing yet shows 0 all the same: sums over it are numbers from the start.
+    collect: () =>
+      cells.size === 0
+        ? [{ labels: NO_LABELS, value: 0 }]
+        : Array.from(cells.values(), ({ labels, value }) => ({ labels, value })),
   };
 }
 

@@ -22,6 +22,15 @@ t.test('a counter adds up per set of labels, in whatever order they stand', (t) 
   t.end();
 });
 
+t.test('a counter that counted nothing yet shows 0', (t) => {
+  const telemetry = createTelemetry();
+  const counter = telemetry.counter({ name: 'x_total', help: 'x' });
+  t.same(family(telemetry, 'x_total')?.series, [{ labels: {}, value: 0 }]);
+  counter.add(2, { a: '1' });
+  t.same(family(telemetry, 'x_total')?.series, [{ labels: { a: '1' }, value: 2 }]);
+  t.end();
+});
+
 t.test('a counter refuses to fall', (t) => {
   const counter = createTelemetry().counter({ name: 'x_total', help: 'x' });
   t.throws(() => counter.add(-1), RangeError);
