@@ -152,6 +152,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       run: createRunner(pipeline.processors, { log, idempotency }),
       openTally: accounting.open,
       authenticate: authStage.authenticate,
+      keys,
       rateLimitState: rateLimitStage.state,
       readiness: () => readiness(stopping),
       flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),

@@ -11,6 +11,12 @@ import { createIngest, type Ingest, type IngestOptions } from './ingest.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { rateLimitRoute } from './rate-limit.ts';
 import { newRequestId } from './request-id.ts';
+import { databaseRoutes } from './database.ts';
+import { ingestOperation } from './ingest-operation.ts';
+import { keyRoutes } from './keys.ts';
+import { openapiRoutes } from './openapi.ts';
+import { queryRoutes } from './query.ts';
+import { retentionRoutes } from './retention.ts';
 import { tailRoute } from './tail.ts';
 
 export interface App extends Hono<AppEnv> {
@@ -24,7 +30,7 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
   const app = new Hono<AppEnv>();
 
   // First, and with no middleware before it. The listener comes here only with a query or another spelling of the path.
-  app.post('/metrics', (c) => {
+  app.post('/metrics', ingestOperation(), (c) => {
     const { incoming, outgoing } = c.env;
     if (incoming === undefined || outgoing === undefined) throw new Error('POST /metrics needs a socket');
     ingest(incoming, outgoing);
@@ -35,15 +41,25 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
     for (const [name, value] of SECURITY_HEADERS) c.header(name, value);
     await next();
   });
+  const { history } = dependencies;
   app.route('/', healthRoutes(dependencies));
   app.route('/', flushRoute(dependencies));
   app.route('/', rateLimitRoute(dependencies));
   app.route('/', tailRoute(dependencies));
+  app.route('/', keyRoutes(dependencies));
+  if (history !== undefined) {
+    app.route('/', retentionRoutes(dependencies, history));
+    app.route('/', databaseRoutes(dependencies, history));
+    app.route('/', queryRoutes(dependencies, history));
+  }
+  app.route('/', openapiRoutes(app, dependencies));
 
   app.notFound((c) => {
     const allowed = [
       ...new Set(
-        app.routes.filter((route) => route.path === c.req.path && route.method !== 'ALL').map((route) => route.method),
+        app.routes
+          .filter((route) => route.method !== 'ALL' && matches(route.path, c.req.path))
+          .map((route) => route.method),
       ),
     ];
     if (allowed.length === 0) {
@@ -64,6 +80,13 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
   });
   return Object.assign(app, { ingest });
 }
+
+/** Whether a path is of this route, whose parameters stand for one segment each. */
+const matches = (route: string, path: string): boolean => {
+  const wanted = route.split('/');
+  const given = path.split('/');
+  return wanted.length === given.length && wanted.every((part, at) => part.startsWith(':') || part === given[at]);
+};
 
 function problem(c: Context, refusal: Refusal, requestId = newRequestId()): Response {
   const { status, headers, body } = problemOf(refusal, requestId);

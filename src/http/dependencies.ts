@@ -1,5 +1,6 @@
 /** What the HTTP surface is given: the chain, the keys, and what other parts of the gateway tell about themselves. */
-import type { Scope } from '../core/key-store.ts';
+import type { History } from '../core/history.ts';
+import type { KeyStore, Scope } from '../core/key-store.ts';
 import type { Client, Receipt, RequestHeaders, Submission, Tally } from '../core/phases.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { DeliveredEvent } from '../core/sink.ts';
@@ -31,6 +32,9 @@ export interface HttpDependencies {
     needed: readonly Scope[],
     purpose: string,
   ) => Client;
+  readonly keys: KeyStore;
+  /** Absent where no database keeps the metrics: then its routes are not served. */
+  readonly history?: History;
   readonly rateLimitState: (client: Client) => RateLimitState;
   readonly readiness: () => Readiness;
   /** Writes what waits in the sinks' deliveries; resolves once it is written. */

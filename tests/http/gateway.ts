@@ -89,6 +89,7 @@ export async function testGateway(options: TestGatewayOptions = {}): Promise<Tes
       run: createRunner(chain, { log, idempotency }),
       openTally: accounting.open,
       authenticate: authStage.authenticate,
+      keys: context.keys,
       rateLimitState: rateLimitStage.state,
       readiness: () => ({ ready: true, problems: [] }),
       flush: () => Promise.resolve(),

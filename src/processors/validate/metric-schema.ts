@@ -17,7 +17,26 @@ import {
 } from './metric-limits.ts';
 
 const wellFormed = v.check<string, string>((text) => text.isWellFormed(), 'must not hold half of a surrogate pair');
-const anObject = v.custom<Readonly<Record<string, unknown>>>(isRecord, 'must be an object');
+
+/** What a check of our own stands for in a JSON Schema, since that cannot be read from a function. */
+export interface Documented {
+  readonly documents:
+    | { readonly type: 'object' }
+    | { readonly type: 'array'; readonly items: v.GenericSchema }
+    | {
+        readonly type: 'entries';
+        readonly key: v.GenericSchema<unknown, unknown>;
+        readonly value: v.GenericSchema<unknown, unknown>;
+        readonly max: number;
+      };
+}
+
+const documented = <Item>(item: Item, documents: Documented['documents']): Item & Documented =>
+  Object.assign(item as Item & object, { documents });
+
+const objectSchema = (message: string) =>
+  documented(v.custom<Readonly<Record<string, unknown>>>(isRecord, message), { type: 'object' });
+const anObject = objectSchema('must be an object');
 
 /** Issues of an object's entries, each at its own key. */
 const entries = (
@@ -25,8 +44,8 @@ const entries = (
   counted: (value: unknown) => boolean,
   key: v.GenericSchema<unknown, unknown>,
   value: v.GenericSchema<unknown, unknown>,
-) =>
-  v.rawCheck<Readonly<Record<string, unknown>>>(({ dataset, addIssue }) => {
+) => {
+  const check = v.rawCheck<Readonly<Record<string, unknown>>>(({ dataset, addIssue }) => {
     if (!dataset.typed) return;
     let count = 0;
     for (const [name, entry] of Object.entries(dataset.value)) {
@@ -41,6 +60,8 @@ const entries = (
     }
     if (count > max) addIssue({ message: `must hold at most ${max} entries; got ${count}` });
   });
+  return documented(check, { type: 'entries', key, value, max });
+};
 
 /** @param window when a timestamp is right; read at each parse, so that the caller may move it */
 export function createMetricSchema(limits: MetricLimits, window: TimeWindow) {
@@ -136,10 +157,13 @@ export function createMetricSchema(limits: MetricLimits, window: TimeWindow) {
   );
 }
 
-/** The body around the metrics; these are turned away one by one, so their own schema is not part of it. */
-export function createBodySchema(limits: MetricLimits) {
+/**
+ * The body around the metrics; these are turned away one by one, so their own schema is not checked with it.
+ * @param metric what the documents say of them
+ */
+export function createBodySchema(limits: MetricLimits, metric: v.GenericSchema = v.unknown()) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>(isRecord, 'must be an object { service, metrics }'),
+    objectSchema('must be an object { service, metrics }'),
     v.object({
       service: v.pipe(
         v.string('must be text'),
@@ -163,7 +187,7 @@ export function createBodySchema(limits: MetricLimits) {
         ),
       ),
       metrics: v.pipe(
-        v.custom<readonly unknown[]>(Array.isArray, 'must be an array'),
+        documented(v.custom<readonly unknown[]>(Array.isArray, 'must be an array'), { type: 'array', items: metric }),
         v.minLength(1, 'must hold at least one metric'),
         v.maxLength(
           limits.maxMetrics,

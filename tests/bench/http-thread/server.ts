@@ -64,6 +64,7 @@ async function gateway(): Promise<number> {
     run: createRunner(chain, { log: quiet, idempotency }),
     openTally: createAccounting(telemetry).open,
     authenticate: authStage.authenticate,
+    keys,
     rateLimitState: rateLimitStage.state,
     readiness: () => ({ ready: true, problems: [] }),
     flush: () => Promise.resolve(),

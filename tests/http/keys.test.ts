@@ -1,0 +1,130 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openKeyStore } from '../../src/sinks/sqlite/key-store.ts';
+import { systemClock } from '../../src/telemetry/system-clock.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { goodBody, testGateway } from './gateway.ts';
+
+interface KeyAnswer {
+  readonly key: { readonly id: string; readonly state: string; readonly expires_at: string | null };
+  readonly secret: string;
+}
+
+/** A gateway whose keys lie in a real database. */
+async function start(t: Test) {
+  const keys = await openKeyStore({
+    path: join(t.testdir({}), 'metrics.db'),
+    log: createLog({ level: 'silent' }),
+    clock: systemClock,
+  });
+  t.teardown(() => keys.close());
+  const gateway = await testGateway({ context: { keys } });
+  t.teardown(gateway.close);
+  const { secret: admin } = await keys.create({ service: 'operations', scopes: ['admin'] });
+  const { port } = await gateway.serve();
+  const call = async (method: string, path: string, body?: unknown) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers: { 'X-API-Key': admin },
+      ...(body === undefined ? undefined : { body: new TextEncoder().encode(JSON.stringify(body)) }),
+    });
+    const text = await response.text();
+    return { status: response.status, json: JSON.parse(text) as KeyAnswer & Readonly<Record<string, unknown>>, text };
+  };
+  const send = async (secret: string): Promise<{ status: number; detail: string | undefined }> => {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, {
+      method: 'POST',
+      headers: { 'X-API-Key': secret },
+      body: new TextEncoder().encode(goodBody()),
+    });
+    const { detail } = (await response.json()) as { detail?: string };
+    return { status: response.status, detail };
+  };
+  const until = async (secret: string, status: number): Promise<void> => {
+    for (const started = Date.now(); (await send(secret)).status !== status;) {
+      if (Date.now() - started > 2000) throw new Error(`not ${status} within 2 s`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  return { gateway, call, send, until, admin };
+}
+
+t.test('a key is made, shown once, used, changed, rotated and revoked', async (t) => {
+  const { call, send, until, gateway, admin } = await start(t);
+  const made = await call('POST', '/admin/keys', {
+    service: 'auth-server',
+    description: 'blue',
+    requests_per_minute: 500,
+    expires_at: '2099-01-01T00:00:00Z',
+  });
+  t.equal(made.status, 201);
+  const { key, secret } = made.json;
+  t.match(secret, /^mcp_metrics_[A-Za-z0-9_-]{43}$/);
+  t.match(key, {
+    id: /^key_[0-9a-f]{16}$/,
+    service: 'auth-server',
+    scopes: ['ingest'],
+    requests_per_minute: 500,
+    state: 'active',
+    expires_at: '2099-01-01T00:00:00.000Z',
+    last_used_at: null,
+    usage_count: 0,
+  });
+  await until(secret, 200);
+
+  const listed = await call('GET', '/admin/keys');
+  t.notMatch(listed.text, secret.slice(12), 'the secret is not shown again');
+  t.match((await call('GET', `/admin/keys/${key.id}`)).json, { usage_count: 1, last_used_at: /^20/ });
+
+  const changed = await call('PATCH', `/admin/keys/${key.id}`, { description: 'green', requests_per_minute: null });
+  t.match(changed.json, { description: 'green', requests_per_minute: null, scopes: ['ingest'] });
+
+  const rotated = await call('POST', `/admin/keys/${key.id}/rotate`, { overlap_seconds: 3600 });
+  t.equal(rotated.status, 201);
+  t.not(rotated.json.key.id, key.id);
+  await until(rotated.json.secret, 200);
+  t.equal((await send(secret)).status, 200, 'the old key works for the overlap');
+  const again = await call('POST', `/admin/keys/${rotated.json.key.id}/rotate?overlap_seconds=0`);
+  await until(rotated.json.secret, 401);
+  await until(again.json.secret, 200);
+
+  t.match((await call('DELETE', `/admin/keys/${again.json.key.id}`)).json, { state: 'revoked', revoked_at: /^20/ });
+  await until(again.json.secret, 401);
+  t.equal((await send(secret)).status, 200, 'another key is not touched');
+
+  const said = JSON.stringify(gateway.logged);
+  for (const each of [secret, rotated.json.secret, again.json.secret, admin]) {
+    t.notMatch(said, each.slice(12, 24), 'no part of a secret is logged');
+  }
+  t.match(
+    gateway.logged.map(({ message }) => message),
+    ['key created', 'key changed', 'key rotated', 'key rotated', 'key revoked'],
+  );
+});
+
+t.test('what makes no sense is refused, and unknown keys are not found', async (t) => {
+  const { call } = await start(t);
+  for (const [body, detail] of [
+    [{}, /^service: /],
+    [{ service: 'a b' }, /^service: /],
+    [{ service: 'a', scopes: [] }, /^scopes: /],
+    [{ service: 'a', scopes: ['root'] }, /^scopes\[0\]: /],
+    [{ service: 'a', requests_per_minute: 0 }, /^requests_per_minute: /],
+    [{ service: 'a', expires_at: 'tomorrow' }, /^expires_at: /],
+    [{ service: 'a', secret: 'of my own' }, /^secret: /],
+  ] as const) {
+    const { status, json } = await call('POST', '/admin/keys', body);
+    t.equal(status, 422, JSON.stringify(body));
+    t.match(json['detail'], detail);
+  }
+  for (const [method, path] of [
+    ['GET', '/admin/keys/key_0000000000000000'],
+    ['PATCH', '/admin/keys/key_0000000000000000'],
+    ['DELETE', '/admin/keys/key_0000000000000000'],
+    ['POST', '/admin/keys/key_0000000000000000/rotate'],
+  ] as const) {
+    const { status, json } = await call(method, path, method === 'PATCH' ? { description: 'x' } : undefined);
+    t.equal(status, 404, `${method} ${path}`);
+    t.equal(json['code'], 'not_found');
+  }
+});
