@@ -21,11 +21,12 @@ export default definePipeline({
   server: { host: env.host, port: env.port },
   databasePath: env.databasePath,
   environmentKeys: env.apiKeys,
+  retentionDays: env.retentionDays,
 
   processors: [
     auth(),
     rateLimit({ perMinute: env.requestsPerMinute }),
-    validate({ maxBodyBytes: env.maxBodyBytes, maxAgeDays: env.retentionDays }),
+    validate({ maxBodyBytes: env.maxBodyBytes }),
     enrich(),
     // Stages of your own stand here: they see, change or drop events before anything is written.
     buffer({ durability: 'disk' }),

@@ -32,6 +32,7 @@ import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
 import type { RateLimitProcessor } from './processors/rate-limit.ts';
 import type { PrometheusSettings } from './sinks/otel/reader-settings.ts';
 import { openKeyStore } from './sinks/sqlite/key-store.ts';
+import { openStore } from './sinks/sqlite/store.ts';
 import { registerProcessMetrics } from './telemetry/process-metrics.ts';
 import { systemClock } from './telemetry/system-clock.ts';
 import { createTelemetry } from './telemetry/telemetry.ts';
@@ -97,6 +98,10 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
 
     const keys = await openKeyStore({ path: databasePath, log, clock });
     undo.push(() => keys.close());
+    const store = await openStore(databasePath, { log });
+    undo.push(() => store.close());
+    const { retention, history } = store;
+    await retention.applyDefaults(pipeline.retentionDays ?? 90, clock.now());
     await keys.syncEnvironment(pipeline.environmentKeys ?? []);
 
     const buffer = pipeline.processors.at(-1) as BufferProcessor;
@@ -132,6 +137,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       telemetry,
       keys,
       idempotency,
+      keptDays: retention.keptDays,
       append: deliveries.records.append,
       builtInOnly: chain.every((stage) => stage[builtIn] !== undefined),
     };
@@ -153,6 +159,8 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       openTally: accounting.open,
       authenticate: authStage.authenticate,
       keys,
+      retention,
+      history,
       rateLimitState: rateLimitStage.state,
       readiness: () => readiness(stopping),
       flush: () => deliveries.flush(FLUSH_TIMEOUT_MS),

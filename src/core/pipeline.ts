@@ -24,6 +24,8 @@ export interface PipelineDefinition {
   readonly deliveries?: DeliveryLimits;
   /** The HTTP listener. */
   readonly server?: ServerOptions;
+  /** Days for which raw metrics are kept until an operator says otherwise (`/admin/retention`). Default 90. */
+  readonly retentionDays?: number;
   /** Keys that come from the environment: service and secret. A key that is no longer among them stops working. */
   readonly environmentKeys?: readonly { readonly service: string; readonly secret: string }[];
   /** Where keys live. Default `./data/metrics.db`; its folder is the data directory. */
@@ -92,6 +94,7 @@ const FIELDS: FieldsOf<PipelineDefinition> = {
   deliveries: true,
   server: true,
   environmentKeys: true,
+  retentionDays: true,
   databasePath: true,
   dataDirectory: true,
 };

@@ -2,6 +2,7 @@
 import type { IdempotencyIndex } from './idempotency.ts';
 import type { JournalEntry, JournalRecord } from './journal.ts';
 import type { KeyStore } from './key-store.ts';
+import type { MetricType } from './metric.ts';
 import type { Clock, Log, Telemetry } from './ports.ts';
 
 export interface ProcessorContext {
@@ -12,6 +13,8 @@ export interface ProcessorContext {
   readonly idempotency: IdempotencyIndex;
   /** Appends to the journal; resolves once durable. */
   readonly append: (entry: JournalEntry) => Promise<JournalRecord>;
+  /** Days for which metrics of a type are kept, by the policies as they are now; Infinity for ever. */
+  readonly keptDays?: (type: MetricType) => number;
   /** True when every stage is built in: then the request's own bytes are the chain's outcome. */
   readonly builtInOnly: boolean;
 }

@@ -1,6 +1,7 @@
 /** The shapes of all answers, as schemas: the OpenAPI document is made from them, and tests hold the answers to them. */
 import * as v from 'valibot';
 import { REFUSALS, type RefusalCode } from '../core/refusal.ts';
+import { RETENTION_TABLES } from '../sinks/sqlite/retention-policies.ts';
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const days = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(3650));
@@ -127,17 +128,19 @@ export const PolicyChanged = v.object({
   is_active: v.boolean(),
 });
 
-export const OneTable = v.strictObject({ table_name: v.optional(v.pipe(v.string(), v.maxLength(100))) });
+const table = v.picklist(RETENTION_TABLES);
+
+export const OneTable = v.strictObject({ table_name: v.optional(table) });
 export const Previews = v.pipe(
   v.record(
     v.string(),
     v.object({
-      retention_days: days,
+      retention_days: count,
       records_to_delete: count,
       total_records: count,
       oldest_record_to_delete: v.nullable(time),
       newest_record_to_delete: v.nullable(time),
-      cutoff_date: time,
+      cutoff_date: v.pipe(v.nullable(time), says('null where no active policy reaches the table')),
       percentage_to_delete: v.number(),
     }),
   ),
@@ -145,22 +148,27 @@ export const Previews = v.pipe(
 );
 
 export const CleanupRequest = v.strictObject({
-  table_name: v.optional(v.pipe(v.string(), v.maxLength(100))),
+  table_name: v.optional(table),
   dry_run: v.optional(v.pipe(v.boolean(), says('only tell what would be deleted; default false'))),
 });
-const cleanupStatus = v.picklist(['completed', 'dry_run', 'skipped', 'cancelled']);
 const CleanedTable = v.object({
-  table: v.string(),
-  status: cleanupStatus,
+  table,
+  status: v.pipe(
+    v.picklist(['completed', 'cancelled', 'inactive']),
+    says('inactive where no active policy reaches the table'),
+  ),
   records_deleted: count,
+  records_to_delete: v.pipe(count, says('those that there were at the start')),
   duration_seconds: seconds,
-  retention_days: days,
+  retention_days: count,
+  dry_run: v.boolean(),
 });
-export const CleanedTables = v.object({
-  status: cleanupStatus,
+const CleanedTables = v.object({
+  status: v.picklist(['completed', 'cancelled']),
   tables: v.record(v.string(), CleanedTable),
-  total_records_deleted: count,
+  total_records_deleted: v.pipe(count, says('a row that two tables show counts once')),
   duration_seconds: seconds,
+  dry_run: v.boolean(),
 });
 export const Cleaned = v.union([CleanedTable, CleanedTables]);
 
@@ -172,8 +180,8 @@ export const DatabaseStats = v.pipe(
       oldest_record: v.nullable(time),
       newest_record: v.nullable(time),
       has_retention_policy: v.boolean(),
-      retention_days: v.nullable(days),
-      policy_active: v.nullable(v.boolean()),
+      retention_days: count,
+      policy_active: v.boolean(),
     }),
   ),
   says('by table'),
@@ -195,20 +203,15 @@ export const DatabaseSize = v.object({
 });
 
 export const QueryCatalog = v.object({
-  queries: v.array(
-    v.object({
-      name: v.string(),
-      path: v.string(),
-      description: v.string(),
-      parameters: v.record(v.string(), v.looseObject({ type: v.string(), description: v.string() })),
-      columns: v.record(v.string(), v.looseObject({ type: v.string(), description: v.string() })),
-    }),
-  ),
+  queries: v.array(v.object({ name: v.string(), path: v.string(), description: v.string() })),
 });
-export const QueryAnswer = v.object({
+export const QueryAnswer = v.looseObject({
   query: v.string(),
+  from: v.pipe(time, says('the range that the answer covers: rollups are read by whole hours or days')),
+  to: time,
   rows: v.array(v.record(v.string(), v.unknown())),
-  cursor: v.pipe(v.nullable(v.string()), says('give it as cursor for the next page; null on the last one')),
+  total: v.optional(v.pipe(count, says('rows in all, where that is known without reading them'))),
+  next: v.optional(v.pipe(v.string(), says('give it as after for the next page'))),
 });
 
 /** By the name that the OpenAPI document refers to. */

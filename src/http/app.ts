@@ -41,17 +41,14 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
     for (const [name, value] of SECURITY_HEADERS) c.header(name, value);
     await next();
   });
-  const { history } = dependencies;
   app.route('/', healthRoutes(dependencies));
   app.route('/', flushRoute(dependencies));
   app.route('/', rateLimitRoute(dependencies));
   app.route('/', tailRoute(dependencies));
   app.route('/', keyRoutes(dependencies));
-  if (history !== undefined) {
-    app.route('/', retentionRoutes(dependencies, history));
-    app.route('/', databaseRoutes(dependencies, history));
-    app.route('/', queryRoutes(dependencies, history));
-  }
+  app.route('/', retentionRoutes(dependencies));
+  app.route('/', databaseRoutes(dependencies));
+  app.route('/', queryRoutes(dependencies));
   app.route('/', openapiRoutes(app, dependencies));
 
   app.notFound((c) => {

@@ -1,15 +1,14 @@
 /** `/admin/database`: how much is kept, since when, and what it takes on disk. */
 import { Hono } from 'hono';
-import type { History } from '../core/history.ts';
 import type { AppEnv } from './app-env.ts';
 import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { operation } from './operation.ts';
 
 const READERS = ['read', 'admin'] as const;
-const MEGABYTE = 1024 * 1024;
 
-export function databaseRoutes(dependencies: HttpDependencies, history: History): Hono<AppEnv> {
+export function databaseRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
+  const { retention } = dependencies;
   return new Hono<AppEnv>()
     .get(
       '/admin/database/stats',
@@ -21,21 +20,7 @@ export function databaseRoutes(dependencies: HttpDependencies, history: History)
       }),
       async (c) => {
         requireScope(c, dependencies, READERS);
-        return c.json(
-          Object.fromEntries(
-            (await history.stats()).map(({ table, recordCount, oldestRecord, newestRecord, policy }) => [
-              table,
-              {
-                record_count: recordCount,
-                oldest_record: isoOf(oldestRecord),
-                newest_record: isoOf(newestRecord),
-                has_retention_policy: policy !== undefined,
-                retention_days: policy?.retentionDays ?? null,
-                policy_active: policy?.isActive ?? null,
-              },
-            ]),
-          ),
-        );
+        return c.json(await retention.stats());
       },
     )
     .get(
@@ -48,26 +33,7 @@ export function databaseRoutes(dependencies: HttpDependencies, history: History)
       }),
       async (c) => {
         requireScope(c, dependencies, READERS);
-        const { mainBytes, walBytes, pageCount, pageSize, freePages } = await history.size();
-        const total = mainBytes + walBytes;
-        const used = pageCount - freePages;
-        return c.json({
-          main_db_bytes: mainBytes,
-          main_db_mb: rounded(mainBytes / MEGABYTE),
-          wal_bytes: walBytes,
-          wal_mb: rounded(walBytes / MEGABYTE),
-          total_bytes: total,
-          total_mb: rounded(total / MEGABYTE),
-          total_gb: rounded(total / MEGABYTE / 1024),
-          page_count: pageCount,
-          page_size: pageSize,
-          free_pages: freePages,
-          used_pages: used,
-          database_efficiency: pageCount === 0 ? 100 : rounded((used / pageCount) * 100),
-        });
+        return c.json(await retention.size());
       },
     );
 }
-
-const isoOf = (time: number | undefined): string | null => (time === undefined ? null : new Date(time).toISOString());
-const rounded = (value: number): number => Math.round(value * 100) / 100;

@@ -1,10 +1,11 @@
 /** What the HTTP surface is given: the chain, the keys, and what other parts of the gateway tell about themselves. */
-import type { History } from '../core/history.ts';
 import type { KeyStore, Scope } from '../core/key-store.ts';
 import type { Client, Receipt, RequestHeaders, Submission, Tally } from '../core/phases.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { DeliveredEvent } from '../core/sink.ts';
 import type { RateLimitState } from '../processors/rate-limit.ts';
+import type { History } from '../sinks/sqlite/history.ts';
+import type { Retention } from '../sinks/sqlite/retention.ts';
 
 /** Whether requests should be sent here, and if not, why not. */
 export interface Readiness {
@@ -33,8 +34,8 @@ export interface HttpDependencies {
     purpose: string,
   ) => Client;
   readonly keys: KeyStore;
-  /** Absent where no database keeps the metrics: then its routes are not served. */
-  readonly history?: History;
+  readonly retention: Retention;
+  readonly history: History;
   readonly rateLimitState: (client: Client) => RateLimitState;
   readonly readiness: () => Readiness;
   /** Writes what waits in the sinks' deliveries; resolves once it is written. */

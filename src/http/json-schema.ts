@@ -20,7 +20,7 @@ export function jsonSchema(schema: GenericSchema): JsonSchema {
 
 /** Checks of our own only narrow what the schema beside them says; the documents may leave them out. */
 const isCheck = (action: { readonly type: string }): boolean =>
-  ['check', 'raw_check', 'not_value', 'finite'].includes(action.type);
+  ['check', 'raw_check', 'not_value', 'finite', 'transform'].includes(action.type);
 
 function stated(item: object, soFar: JsonSchema): JsonSchema | undefined {
   if (!('documents' in item)) return undefined;

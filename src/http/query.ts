@@ -1,120 +1,76 @@
 /** `/api/v1/query`: named questions to the database, paged and bounded; no SQL comes from outside. */
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
-import * as v from 'valibot';
-import type { History, NamedQuery, QueryParameter } from '../core/history.ts';
-import { parseTimestamp } from '../core/timestamp.ts';
+import { Refusal } from '../core/refusal.ts';
+import { InvalidQuery, isQueryName, PARAMETERS, QUERIES } from '../sinks/sqlite/query-names.ts';
 import type { AppEnv } from './app-env.ts';
 import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { type ObjectSchema, operation } from './operation.ts';
-import { readParameters } from './parameters.ts';
+import { operation } from './operation.ts';
 
 const READERS = ['read', 'admin'] as const;
 const NDJSON = 'application/x-ndjson';
 
-export function queryRoutes(dependencies: HttpDependencies, history: History): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  const path = (query: NamedQuery): string => `/api/v1/query/${query.name}`;
-
-  app.get(
-    '/api/v1/query',
-    operation({
-      summary: 'The questions that can be asked',
-      tag: 'query',
-      needs: READERS,
-      answers: { 200: { description: 'With their parameters and columns', shape: 'QueryCatalog' } },
-    }),
-    (c) => {
-      requireScope(c, dependencies, READERS);
-      return c.json({
-        queries: history.queries.map((query) => ({
-          name: query.name,
-          path: path(query),
-          description: query.description,
-          parameters: query.parameters,
-          columns: query.columns,
-        })),
-      });
-    },
-  );
-
-  for (const query of history.queries) {
-    const schema = parametersSchema(query);
-    app.get(
-      path(query),
+export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
+  const { history, clock } = dependencies;
+  return new Hono<AppEnv>()
+    .get(
+      '/api/v1/query',
       operation({
-        summary: query.description,
-        description: `Columns: ${Object.entries(query.columns)
-          .map(([name, column]) => `\`${name}\` (${column.description})`)
-          .join(', ')}. With \`Accept: ${NDJSON}\` one row a line, all pages.`,
+        summary: 'The questions that can be asked',
         tag: 'query',
         needs: READERS,
-        query: schema,
+        answers: { 200: { description: 'By name', shape: 'QueryCatalog' } },
+      }),
+      (c) => {
+        requireScope(c, dependencies, READERS);
+        const queries = Object.entries(QUERIES).map(([name, description]) => ({
+          name,
+          path: `/api/v1/query/${name}`,
+          description,
+        }));
+        return c.json({ queries });
+      },
+    )
+    .get(
+      '/api/v1/query/:name',
+      operation({
+        summary: 'Ask a question by name',
+        description: `Each question takes the parameters that mean something to it; times are ISO 8601, milliseconds, or an age such as \`24h\`. With \`Accept: ${NDJSON}\` all pages come, one row a line.`,
+        tag: 'query',
+        needs: READERS,
+        path: {
+          name: Object.entries(QUERIES)
+            .map(([name, description]) => `\`${name}\`: ${description}`)
+            .join('; '),
+        },
+        query: PARAMETERS,
         answers: { 200: { description: 'A page of rows', shape: 'QueryAnswer' } },
         lines: true,
-        refusals: ['malformed', 'too_large', 'invalid'],
+        refusals: ['not_found', 'invalid'],
       }),
       async (c) => {
         requireScope(c, dependencies, READERS);
-        const given = argumentsOf(query, await readParameters(c, schema));
-        const { signal } = c.req.raw;
-        const first = await query.run(given, signal);
+        const name = c.req.param('name');
+        if (!isQueryName(name)) throw new Refusal('not_found', 'No such question; GET /api/v1/query lists them.');
+        const parameters = c.req.query();
         if (!(c.req.header('accept') ?? '').includes(NDJSON)) {
-          return c.json({ query: query.name, rows: first.rows, cursor: first.cursor ?? null });
+          return c.json(await history.ask(name, parameters, clock.now()).catch(asRefusal));
         }
+        const pages = history.pages(name, parameters, clock.now());
+        // The first page before the status: a question that cannot be read is refused, not cut short.
+        const first = await pages.next().catch(asRefusal);
         c.header('Content-Type', NDJSON);
         return stream(c, async (out) => {
-          let page = first;
-          for (;;) {
-            if (page.rows.length > 0) await out.write(page.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-            if (page.cursor === undefined || out.aborted) return;
-            page = await query.run({ ...given, cursor: page.cursor }, signal);
+          for (let page = first; page.done !== true && !out.aborted; page = await pages.next()) {
+            await out.write(page.value.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
           }
+          await pages.return();
         });
       },
     );
-  }
-  return app;
 }
 
-function parametersSchema(query: NamedQuery): ObjectSchema {
-  return v.strictObject(
-    Object.fromEntries(
-      Object.entries(query.parameters).map(([name, parameter]) => {
-        const { description, default: otherwise } = parameter;
-        const words = otherwise === undefined ? description : `${description}; default ${otherwise}`;
-        const schema = v.pipe(schemaOf(parameter), v.metadata({ description: words }));
-        return [name, parameter.required === true ? schema : v.optional(schema)];
-      }),
-    ),
-  );
-}
-
-function schemaOf({ type, values, minimum = 0, maximum = Number.MAX_SAFE_INTEGER }: QueryParameter): v.GenericSchema {
-  switch (type) {
-    case 'string':
-      return values === undefined ? v.pipe(v.string(), v.maxLength(2000)) : v.picklist(values);
-    case 'integer':
-      return v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum));
-    case 'boolean':
-      return v.boolean();
-    default:
-      return v.pipe(
-        v.string(),
-        v.check((text) => !Number.isNaN(timeOf(text)), 'must be an ISO 8601 date and time, or milliseconds since 1970'),
-      );
-  }
-}
-
-const timeOf = (text: string): number => (/^\d{1,16}$/.test(text) ? Number(text) : parseTimestamp(text));
-
-function argumentsOf(query: NamedQuery, given: unknown): Record<string, string | number | boolean | undefined> {
-  const values = given as Record<string, string | number | boolean | undefined>;
-  return Object.fromEntries(
-    Object.entries(query.parameters).map(([name, { type, default: otherwise }]) => {
-      const value = values[name] ?? otherwise;
-      return [name, type === 'timestamp' && typeof value === 'string' ? timeOf(value) : value];
-    }),
-  );
+function asRefusal(error: unknown): never {
+  throw error instanceof InvalidQuery ? new Refusal('invalid', error.message) : error;
 }

@@ -34,8 +34,8 @@ export interface ValidateOptions extends Partial<MetricLimits> {
   /** How far ahead of arrival a timestamp may lie. Default 300,000: 5 minutes. */
   readonly maxFutureMs?: number;
   /**
-   * Days before arrival that a timestamp may lie: those for which raw metrics are kept. A function is asked with every
-   * request, by type, since policies change and types may be kept for different times. Default 90.
+   * Days before arrival that a timestamp may lie. A function is asked with every request, by type. Default: as long as
+   * metrics of the type are kept by the retention policies, which may change while the gateway runs.
    */
   readonly maxAgeDays?: number | DaysOf;
   /** Days before arrival from which on a timestamp is taken with a warning. Default 7. */
@@ -50,6 +50,8 @@ export interface ValidateProcessor extends Processor<Admitted, Validated> {
   readonly options: { readonly maxBodyBytes: number; readonly limits: MetricLimits };
 }
 
+/** Where nothing keeps metrics by a policy. */
+const DEFAULT_AGE_DAYS = 90;
 const NO_ATTRIBUTES = Object.freeze({});
 const NO_REJECTED: readonly RejectedItem[] = Object.freeze([]);
 
@@ -58,14 +60,14 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   const limits: MetricLimits = { ...DEFAULT_LIMITS, ...definedLimits(options) };
   const maxBodyBytes = options.maxBodyBytes ?? 10 * 1024 * 1024;
   const maxFutureMs = options.maxFutureMs ?? 300_000;
-  const { maxAgeDays = 90 } = options;
+  const { maxAgeDays } = options;
   const warnAgeMs = (options.warnAgeDays ?? 7) * DAY_MS;
   const maxErrors = options.maxErrors ?? 100;
   const maxIdempotencyKeyLength = options.maxIdempotencyKeyLength ?? 128;
 
   const checker = createMetricChecker(limits);
   const window = newWindow();
-  const daysOf: DaysOf = typeof maxAgeDays === 'function' ? maxAgeDays : () => maxAgeDays;
+  let daysOf: DaysOf = typeof maxAgeDays === 'function' ? maxAgeDays : () => maxAgeDays ?? DEFAULT_AGE_DAYS;
   const metricSchema = createMetricSchema(limits, window);
   const bodySchema = createBodySchema(limits);
   let context: ProcessorContext | undefined;
@@ -143,6 +145,7 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
     options: { maxBodyBytes, limits },
     start: (given) => {
       context = given;
+      if (maxAgeDays === undefined && given.keptDays !== undefined) daysOf = given.keptDays;
     },
     process: (admitted) => {
       if (context === undefined) throw new Error('validate: process() was called before start()');

@@ -19,6 +19,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { memoryIdempotency } from '../support/memory-idempotency.ts';
 import { memoryKeys } from '../support/memory-keys.ts';
+import { NO_HISTORY, NO_RETENTION } from '../support/no-database.ts';
 
 export const SECRET = `mcp_metrics_${'k'.repeat(43)}`;
 
@@ -90,6 +91,8 @@ export async function testGateway(options: TestGatewayOptions = {}): Promise<Tes
       openTally: accounting.open,
       authenticate: authStage.authenticate,
       keys: context.keys,
+      retention: NO_RETENTION,
+      history: NO_HISTORY,
       rateLimitState: rateLimitStage.state,
       readiness: () => ({ ready: true, problems: [] }),
       flush: () => Promise.resolve(),

@@ -1,7 +1,9 @@
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import t from 'tap';
-import { memoryHistory } from '../support/memory-history.ts';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openStore } from '../../src/sinks/sqlite/store.ts';
+import { createLog } from '../../src/telemetry/log.ts';
 import { goodBody, SECRET, testGateway } from './gateway.ts';
 
 interface Document {
@@ -15,15 +17,19 @@ interface DocumentedOperation {
   >;
 }
 
-async function start() {
-  const gateway = await testGateway({ dependencies: { history: memoryHistory() } });
+async function start(t: Test) {
+  const store = await openStore(join(t.testdir({}), 'metrics.db'), { log: createLog({ level: 'silent' }) });
+  t.teardown(() => store.close());
+  const { retention, history } = store;
+  await retention.applyDefaults(90, Date.now());
+  const gateway = await testGateway({ dependencies: { retention, history } });
   gateway.keys.add('admin', { scopes: ['admin', 'read', 'ingest'] });
   const document = (await (await gateway.app.request('/openapi.json')).json()) as Document;
   return { gateway, document };
 }
 
 t.test('every route is in the document, and nothing else', async (t) => {
-  const { gateway, document } = await start();
+  const { gateway, document } = await start(t);
   const served = new Set(
     gateway.app.routes
       .filter(({ method }) => method !== 'ALL')
@@ -37,7 +43,7 @@ t.test('every route is in the document, and nothing else', async (t) => {
 });
 
 t.test('answers are as the document says, receipts and problems alike', async (t) => {
-  const { gateway, document } = await start();
+  const { gateway, document } = await start(t);
   const { port } = await gateway.serve();
   t.teardown(gateway.close);
   const ajv = addFormats.default(new Ajv2020.default({ strict: false, allErrors: true }));
@@ -81,7 +87,8 @@ t.test('answers are as the document says, receipts and problems alike', async (t
     ['GET', '/admin/database/stats', { headers: admin }],
     ['GET', '/admin/database/size', { headers: admin }],
     ['GET', '/api/v1/query', { headers: admin }],
-    ['GET', '/api/v1/query/count-up', { headers: admin }],
+    ['GET', '/api/v1/query/top-tools', { headers: admin }, '/api/v1/query/{name}'],
+    ['GET', '/api/v1/query/none', { headers: admin }, '/api/v1/query/{name}'],
   ] as readonly (readonly [string, string, { headers?: Record<string, string>; body?: string }?, string?])[]) {
     const { headers = {}, body } = options;
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
@@ -100,7 +107,7 @@ t.test('answers are as the document says, receipts and problems alike', async (t
 });
 
 t.test('the schema of a metric is the one that checks it', async (t) => {
-  const { document } = await start();
+  const { document } = await start(t);
   const operation = document.paths['/metrics']?.['post'] as unknown as {
     requestBody: { content: { 'application/json': { schema: object } } };
   };
@@ -120,7 +127,7 @@ t.test('the schema of a metric is the one that checks it', async (t) => {
 });
 
 t.test('the documentation page shows every route and needs no network', async (t) => {
-  const { gateway, document } = await start();
+  const { gateway, document } = await start(t);
   const response = await gateway.app.request('/docs');
   const page = await response.text();
   t.match(response.headers.get('content-type'), /^text\/html/);

@@ -52,7 +52,7 @@ const outcome = v.pipe(
 );
 
 /** All parameters of all queries; each query takes those that mean something to it. */
-const PARAMETERS = v.object({
+export const PARAMETERS = v.object({
   from: v.optional(text),
   to: v.optional(text),
   service: v.optional(text),

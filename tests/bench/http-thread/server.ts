@@ -15,6 +15,7 @@ import { systemClock } from '../../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
 import { memoryIdempotency } from '../../support/memory-idempotency.ts';
 import { memoryKeys } from '../../support/memory-keys.ts';
+import { NO_HISTORY, NO_RETENTION } from '../../support/no-database.ts';
 
 /** What `node:http` and `JSON.parse` cost at the least. */
 async function bare(): Promise<number> {
@@ -65,6 +66,8 @@ async function gateway(): Promise<number> {
     openTally: createAccounting(telemetry).open,
     authenticate: authStage.authenticate,
     keys,
+    retention: NO_RETENTION,
+    history: NO_HISTORY,
     rateLimitState: rateLimitStage.state,
     readiness: () => ({ ready: true, problems: [] }),
     flush: () => Promise.resolve(),
