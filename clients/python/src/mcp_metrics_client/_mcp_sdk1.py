@@ -13,7 +13,6 @@ from typing import Any
 from ._mcp_records import (
     CANCELLED,
     CONNECTION_CLOSED,
-    INTERNAL_ERROR,
     TIMEOUT,
     TOOL_ERROR,
     Call,
@@ -95,8 +94,7 @@ class _Connection:
         error, result = getattr(message, "error", None), getattr(message, "result", None)
         if error is not None:
             await self._learn(call)
-            # The SDK answers an exception of a handler with code 0, which JSON-RPC does not know.
-            self._recorder.answered(call, str(error.code) if error.code else INTERNAL_ERROR, json_size(message))
+            self._recorder.answered(call, str(error.code), json_size(message))
             return
         result = result if isinstance(result, Mapping) else {}
         failed = call.tool is not None and result.get("isError") is True

@@ -8,8 +8,6 @@ from typing import Any
 
 from ._mcp_records import (
     CANCELLED,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
     TOOL_ERROR,
     Call,
     McpRecorder,
@@ -21,6 +19,10 @@ from ._mcp_session import Sessions, SessionSteps
 CallNext = Callable[[Any], Awaitable[Any]]
 FindTool = Callable[[str], Awaitable[bool]]
 
+HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+INVALID_PARAMS = "-32602"
+INTERNAL_ERROR = "-32603"
+UNMAPPED = "0"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 
 
@@ -34,12 +36,14 @@ def _client_info(params: Mapping[str, Any], session: Any) -> tuple[str | None, s
     return text_or_none(getattr(known, "name", None)), text_or_none(getattr(known, "version", None))
 
 
-def wire_code(error: BaseException) -> str:
-    """The JSON-RPC code that the SDK answers an exception with."""
+def wire_code(error: BaseException, protocol_version: str | None) -> str:
+    """The JSON-RPC code that the SDK answers an exception with; in handshake protocols 0, which JSON-RPC does not know."""
     code = getattr(getattr(error, "error", None), "code", None)
     if isinstance(code, int):
         return str(code)
-    return INVALID_PARAMS if type(error).__name__ == "ValidationError" else INTERNAL_ERROR
+    if type(error).__name__ == "ValidationError":
+        return INVALID_PARAMS
+    return UNMAPPED if protocol_version is None or protocol_version in HANDSHAKE_VERSIONS else INTERNAL_ERROR
 
 
 def is_error_result(result: Any) -> bool:
@@ -94,7 +98,7 @@ class MetricsServerMiddleware:
         except Exception as error:
             await self._learn(call)
             size = message_size(call.request_id, error=getattr(error, "error", None))
-            self._recorder.answered(call, wire_code(error), size)
+            self._recorder.answered(call, wire_code(error, call.protocol_version), size)
             raise
         except BaseException:  # trio's cancellation, or the end of the process
             self._recorder.answered(call, CANCELLED, None)

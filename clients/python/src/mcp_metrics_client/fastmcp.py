@@ -116,7 +116,7 @@ class MetricsMiddleware(Middleware):  # type: ignore[misc]  # fastmcp may be abs
         await self._learn(context, call)
         # FastMCP answers a tool's exception with an error result, and other methods' with JSON-RPC errors.
         failed_tool = call.tool is not None and not hasattr(error, "error")
-        self._recorder.answered(call, TOOL_ERROR if failed_tool else wire_code(error), None)
+        self._recorder.answered(call, TOOL_ERROR if failed_tool else wire_code(error, call.protocol_version), None)
 
     async def _learn(self, context: Any, call: Call) -> None:
         """A call failed: asks the server whether it has such a tool."""
