@@ -37,7 +37,7 @@ def _client_info(params: Mapping[str, Any], session: Any) -> tuple[str | None, s
 
 
 def wire_code(error: BaseException, protocol_version: str | None) -> str:
-    """The JSON-RPC code that the SDK answers an exception with; in handshake protocols 0, which JSON-RPC does not know."""
+    """The JSON-RPC code that the SDK answers an exception with: in handshake protocols 0, which JSON-RPC has not."""
     code = getattr(getattr(error, "error", None), "code", None)
     if isinstance(code, int):
         return str(code)
