@@ -246,6 +246,6 @@ t.test('any order of appends, faults, trims, kills and power cuts keeps the prom
       await subject.append([10]);
       await subject.crash(true, [false]);
     }),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 200) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 120), interruptAfterTimeLimit: 25_000 },
   );
 });
