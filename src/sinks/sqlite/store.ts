@@ -12,6 +12,8 @@ import { DEFAULT_CAPS, type WriterCaps } from './event-writer.ts';
 import type { StoredKey } from './keys-table.ts';
 import type { ReaderMethods } from './reader-methods.ts';
 import { backfill, type BackfillOptions, type BackfillReport } from './backfill.ts';
+import { backupDatabase } from './backup.ts';
+import { importLegacy, type ImportOptions, type ImportReport } from './import-legacy.ts';
 import { createHistory, type History } from './history.ts';
 import { createRetention, type Retention } from './retention.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
@@ -37,6 +39,14 @@ export interface Store {
   readonly history: History;
   /** Rebuilds the rollups that lie wholly inside the raw retention; the numbers come out the same. */
   readonly backfill: (options: BackfillOptions) => Promise<BackfillReport>;
+  /** Imports the database of the metrics service that this gateway replaces. */
+  readonly importLegacy: (path: string, options: ImportOptions) => Promise<ImportReport>;
+  /**
+   * Copies the database to a new file while it is in use.
+   * @returns the copy's size in bytes
+   * @throws Error where the file exists already or cannot be written
+   */
+  readonly backup: (target: string, onProgress?: (done: number, total: number) => void) => Promise<number>;
   /** Gives this opening back; the last one closes the file. */
   readonly close: () => Promise<void>;
 }
@@ -117,6 +127,8 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
         return () => listeners.delete(listener);
       },
     },
+    importLegacy: (source, importOptions) => importLegacy(client, source, importOptions),
+    backup: async (target, onProgress) => backupDatabase(file, target, onProgress),
     close: async () => {
       if (closed) return;
       closed = true;

@@ -6,6 +6,7 @@ import { type FileGuard, guardFile, restoreFile } from './database-file.ts';
 import { type EventWriter, openEventWriter, type WriterCaps } from './event-writer.ts';
 import { type CleanupSlices, openCleanupSlices } from './cleanup-slices.ts';
 import { openRetentionPolicies, type RetentionPoliciesTable } from './retention-table.ts';
+import { type ImportTable, openImportTable } from './import-table.ts';
 import { type KeysTable, openKeysTable } from './keys-table.ts';
 
 export interface OpenDatabase {
@@ -15,6 +16,7 @@ export interface OpenDatabase {
   readonly keys: KeysTable;
   readonly policies: RetentionPoliciesTable;
   readonly cleanup: CleanupSlices;
+  readonly imports: ImportTable;
 }
 
 export interface WriterConnection {
@@ -45,13 +47,15 @@ export function openConnection(
   function openAll(): OpenDatabase {
     const { db, migrations } = openForWriting(path);
     if (migrations.length > 0) log('info', { path, migrations }, 'database migrated');
+    const writer = openEventWriter(db, caps);
     return {
       db,
       guard: guardFile(path),
-      writer: openEventWriter(db, caps),
+      writer,
       keys: openKeysTable(db),
       policies: openRetentionPolicies(db),
       cleanup: openCleanupSlices(db),
+      imports: openImportTable(db, writer),
     };
   }
 

@@ -6,6 +6,7 @@ import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
 import type { PolicyChange } from './retention-table.ts';
 import type { EventWriter, WriterCaps } from './event-writer.ts';
 import type { RollupCaps } from './rollup-writer.ts';
+import type { ImportTable, StoredAnchor } from './import-table.ts';
 import type { KeyChange, KeysTable, StoredKey } from './keys-table.ts';
 import { openConnection } from './writer-connection.ts';
 
@@ -132,6 +133,13 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
         if (ids.length > 0) writer.exclusively(() => cleanup.deleteRows(table, ids));
         return { deleted: ids.length, done, cursor: next };
       }),
+    importAnchors: (): StoredAnchor[] => use().imports.anchors(),
+    importEvents: (...args: Parameters<ImportTable['take']>): void => use().imports.take(...args),
+    importKeys: (...args: Parameters<ImportTable['takeKeys']>): number => {
+      const taken = use().imports.takeKeys(...args);
+      publishAllKeys();
+      return taken;
+    },
     rollupCaps: (): RollupCaps => caps,
     replaceRollups: (...args: Parameters<EventWriter['replaceRollups']>) =>
       held(() => {

@@ -1,0 +1,114 @@
+/**
+ * Imports the database of the replaced service: resumable, since each slice is written with the place that it ends at,
+ * and idempotent, since the same source is known again by its rows, wherever its file lies and whatever was added to it.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Scope } from '../../core/key-store.ts';
+import type { LegacyDatabase } from './legacy-database.ts';
+import { startWorker, type WorkerClient } from './worker-client.ts';
+import type { WriterMethods } from './writer-methods.ts';
+
+export interface ImportOptions {
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+  /** What imported keys may do. Default `ingest` alone. */
+  readonly keyScopes?: readonly Scope[];
+  readonly onProgress?: (progress: ImportProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ImportProgress {
+  readonly table: string;
+  /** Rows of the source that are done, those of earlier imports included. */
+  readonly rows: number;
+  readonly totalRows: number;
+}
+
+export interface ImportReport {
+  readonly imported: number;
+  /** Rows that an earlier import had taken already. */
+  readonly already: number;
+  readonly skipped: number;
+  /** The first of those, with why. */
+  readonly skippedRows: readonly { readonly row: string; readonly reason: string }[];
+  readonly keysImported: number;
+  readonly keysKnown: number;
+  readonly cancelled: boolean;
+}
+
+const ROWS_PER_SLICE = 2000;
+const MAX_SKIPPED_TOLD = 20;
+
+/** @throws UnusableDatabase for a file that is no database of the replaced service */
+export async function importLegacy(
+  writer: WorkerClient<WriterMethods>,
+  path: string,
+  { now, keyScopes = ['ingest'], onProgress, signal }: ImportOptions,
+): Promise<ImportReport> {
+  const source = await startWorker<LegacyDatabase>({
+    script: 'legacy-worker',
+    workerData: { path },
+    onMessage: () => undefined,
+    onCrash: () => undefined,
+  });
+  try {
+    return await run();
+  } finally {
+    await source.close();
+  }
+
+  async function run(): Promise<ImportReport> {
+    const { lineage, reached } = await recognise();
+    const tables = await source.call('tables', []);
+    const totalRows = tables.reduce((sum, { rows }) => sum + rows, 0);
+    const skippedRows: { row: string; reason: string }[] = [];
+    let imported = 0;
+    let skipped = 0;
+    let already = 0;
+    for (const { table } of tables) already += await source.call('rowsThrough', [table, reached.get(table) ?? 0]);
+    let rows = already;
+    for (const { table } of tables) {
+      let after = reached.get(table) ?? 0;
+      while (signal?.aborted !== true) {
+        const slice = await source.call('next', [table, after, ROWS_PER_SLICE]);
+        if (slice.anchor === undefined) break;
+        await writer.call('importEvents', [lineage, slice.events, slice.anchor]);
+        after = slice.anchor.sourceId;
+        imported += slice.events.length;
+        skipped += slice.skipped.length;
+        skippedRows.push(...slice.skipped.slice(0, MAX_SKIPPED_TOLD - skippedRows.length));
+        rows += slice.rows;
+        onProgress?.({ table, rows, totalRows });
+      }
+    }
+    const keys = signal?.aborted === true ? [] : await source.call('keys', []);
+    const named = keys.map((key) => ({ ...key, id: `key_${randomBytes(8).toString('hex')}` }));
+    const keysImported = named.length === 0 ? 0 : await writer.call('importKeys', [named, keyScopes, now]);
+    return {
+      imported,
+      already,
+      skipped,
+      skippedRows,
+      keysImported,
+      keysKnown: keys.length - keysImported,
+      cancelled: signal?.aborted === true,
+    };
+  }
+
+  /** Whether this source was imported before, and how far. */
+  async function recognise(): Promise<{ lineage: number; reached: ReadonlyMap<string, number> }> {
+    const anchors = await writer.call('importAnchors', []);
+    const reached = new Map<string, number>();
+    let lineage: number | undefined;
+    for (const anchor of anchors) {
+      if (lineage !== undefined && anchor.lineage !== lineage) continue;
+      if (lineage === undefined && !(await source.call('knows', [anchor]))) continue;
+      lineage = anchor.lineage;
+    }
+    for (const anchor of anchors) {
+      if (anchor.lineage !== lineage) continue;
+      reached.set(anchor.sourceTable, Math.max(reached.get(anchor.sourceTable) ?? 0, anchor.sourceId));
+    }
+    return { lineage: lineage ?? 1 + Math.max(0, ...anchors.map((anchor) => anchor.lineage)), reached };
+  }
+}
