@@ -3,6 +3,7 @@
  * (opentelemetry/proto/collector/metrics/v1/metrics_service.proto) and answers as it is told.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
@@ -48,17 +49,22 @@ export interface Collector {
   readonly close: () => Promise<void>;
 }
 
-export async function startCollector(): Promise<Collector> {
+/** @param tls certificate and key, PEM: then it speaks HTTPS, and asks for a client's certificate of the same authority */
+export async function startCollector(tls?: { readonly cert: Buffer; readonly key: Buffer }): Promise<Collector> {
   const taken: DecodedExport[] = [];
   let requests = 0;
-  const server: Server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       requests += 1;
       answer(request, response, Buffer.concat(chunks));
     });
-  });
+  };
+  const server: Server =
+    tls === undefined
+      ? createServer(listener)
+      : createTlsServer({ ...tls, ca: tls.cert, requestCert: true, rejectUnauthorized: true }, listener);
   const collector = { behaviour: 'ok' as Behaviour };
   const answer = (request: IncomingMessage, response: ServerResponse, body: Buffer): void => {
     const { behaviour } = collector;
@@ -82,7 +88,7 @@ export async function startCollector(): Promise<Collector> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return Object.assign(collector, {
-    url: `http://127.0.0.1:${port}`,
+    url: tls === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`,
     taken,
     requests: () => requests,
     close: () =>

@@ -1,8 +1,10 @@
 import t, { type Test } from 'tap';
+import { readFileSync } from 'node:fs';
 import type { Totals } from '../../../src/core/totals.ts';
 import { otlp, type OtlpOptions } from '../../../src/sinks/otel/otlp.ts';
 import { type Behaviour, type Collector, type DecodedMetric, type DecodedPoint, startCollector } from './collector.ts';
 import { testContext, type TestContext, until } from './context.ts';
+import { selfSigned } from './self-signed.ts';
 import { type Body, journalOf, NOON, type TestJournal } from './journal-of.ts';
 
 const signal = new AbortController().signal;
@@ -129,6 +131,25 @@ t.test('the standard variables say where, how and with which headers', async (t)
   await push(t, {}, journalOf([tool('a')]));
   await until('an export', () => server.taken.length > 0);
   t.match(server.taken[0], { url: '/own/path', headers: { a: 'general', b: 'specific', 'content-encoding': 'gzip' } });
+});
+
+t.test('certificates for the collector and for the client come from the standard variables', async (t) => {
+  const directory = t.testdir();
+  const { certFile, keyFile } = selfSigned(directory);
+  const server = await startCollector({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+  t.teardown(server.close);
+  const variables = {
+    OTEL_EXPORTER_OTLP_CERTIFICATE: certFile,
+    OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE: certFile,
+    OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY: keyFile,
+  };
+  Object.assign(process.env, variables);
+  t.teardown(() => {
+    for (const name of Object.keys(variables)) delete process.env[name];
+  });
+  await push(t, { endpoint: server.url }, journalOf([tool('a')]), directory);
+  await until('an export', () => server.taken.length > 0);
+  t.match(pointsOf(server.taken[0]?.metrics ?? [], 'mcp_tool_executions_total'), [{ value: 1 }]);
 });
 
 t.test('OTEL_EXPORTER_OTLP_ENDPOINT is a base to which the path is added', async (t) => {

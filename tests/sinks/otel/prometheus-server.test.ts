@@ -1,13 +1,12 @@
 import t from 'tap';
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { get as getTls } from 'node:https';
-import { join } from 'node:path';
 import { connect } from 'node:net';
 import { createPrometheusServer, type PrometheusServerOptions } from '../../../src/sinks/otel/prometheus-server.ts';
 import type { PrometheusSettings } from '../../../src/sinks/otel/reader-settings.ts';
 import { shareScrapes } from '../../../src/sinks/otel/shared-scrape.ts';
 import { until } from './context.ts';
+import { selfSigned } from './self-signed.ts';
 
 const SETTINGS: PrometheusSettings = {
   kind: 'prometheus',
@@ -71,32 +70,7 @@ t.test('a scraper that hangs up in the middle harms nobody', async (t) => {
 });
 
 t.test('HTTPS where certificate and key are given', async (t) => {
-  const directory = t.testdir();
-  const keyFile = join(directory, 'key.pem');
-  const certFile = join(directory, 'cert.pem');
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      keyFile,
-      '-out',
-      certFile,
-      '-days',
-      '1',
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost',
-    ],
-    { stdio: 'ignore' },
-  );
+  const { certFile, keyFile } = selfSigned(t.testdir());
   const { server, port } = await listen({}, { tls: { certFile, keyFile } });
   t.teardown(server.close);
   const text = await new Promise<string>((resolve, reject) => {
