@@ -59,6 +59,28 @@ export interface ServerOptions {
   readonly maxInFlightRequests?: number;
   /** Bytes of bodies being read and processed; one more is refused with 503. Default 256 MiB. */
   readonly maxInFlightBytes?: number;
+  /** Silence after which a body that has begun is given up with 408. Default 30,000. */
+  readonly bodyTimeoutMs?: number;
+  /** From a connection's first byte to the end of its headers. Default 10,000. */
+  readonly headersTimeoutMs?: number;
+  /** From the first byte to the end of the body, however it drips. Default 120,000. */
+  readonly requestTimeoutMs?: number;
+  /** How long an idle connection is kept for its next request. Default 75,000: longer than usual proxies keep theirs. */
+  readonly keepAliveTimeoutMs?: number;
+  /** Bytes of all request headers. Default 16 KiB. */
+  readonly maxHeaderBytes?: number;
+  /** Connections at once; further ones are closed at once. Default 10,000. */
+  readonly maxConnections?: number;
+  /** Serves HTTPS with this certificate chain and private key, both PEM. Default: plain HTTP. */
+  readonly tls?: TlsOptions;
+}
+
+/** A certificate chain and its private key, as PEM text: `readFileSync('cert.pem')`. */
+export interface TlsOptions {
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+  /** Of the private key, where it has one. */
+  readonly passphrase?: string;
 }
 
 /** A pipeline that passed its checks. */
@@ -106,6 +128,13 @@ const SERVER_FIELDS: FieldsOf<ServerOptions> = {
   drainDelayMs: true,
   maxInFlightRequests: true,
   maxInFlightBytes: true,
+  bodyTimeoutMs: true,
+  headersTimeoutMs: true,
+  requestTimeoutMs: true,
+  keepAliveTimeoutMs: true,
+  maxHeaderBytes: true,
+  maxConnections: true,
+  tls: true,
 };
 
 const DELIVERY_FIELDS: FieldsOf<DeliveryLimits> = { memoryBytes: true, maxSetAside: true };

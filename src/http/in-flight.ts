@@ -1,12 +1,9 @@
 /** What may be under way at once: requests, and bytes of bodies. Past either limit new work is refused with 503. */
+import type { ServerOptions } from '../core/pipeline.ts';
 import { Refusal } from '../core/refusal.ts';
 
-export interface InFlightOptions {
-  /** Requests between header and answer. Default 4,096. */
-  readonly maxInFlightRequests?: number;
-  /** Bytes of bodies being read and processed. Default 256 MiB. */
-  readonly maxInFlightBytes?: number;
-}
+/** The defaults stand at `server` of the pipeline. */
+export type InFlightOptions = Pick<ServerOptions, 'maxInFlightRequests' | 'maxInFlightBytes'>;
 
 export interface InFlight {
   /** @throws Refusal `overloaded` */

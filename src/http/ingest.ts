@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { enterPhase } from '../core/brand.ts';
 import type { Receipt, Submission } from '../core/phases.ts';
+import type { ServerOptions } from '../core/pipeline.ts';
 import { Refusal } from '../core/refusal.ts';
 import { SECURITY_HEADERS, send } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
@@ -11,10 +12,7 @@ import { requestBody } from './request-body.ts';
 import { newRequestId } from './request-id.ts';
 import { createSilenceWatch } from './silence.ts';
 
-export interface IngestOptions extends InFlightOptions {
-  /** Milliseconds of silence after which a body that has begun is given up with 408. Default 30,000. */
-  readonly bodyTimeoutMs?: number;
-}
+export type IngestOptions = InFlightOptions & Pick<ServerOptions, 'bodyTimeoutMs'>;
 
 /** Answers a request in its own time; never throws. */
 export type Ingest = (incoming: IncomingMessage, outgoing: ServerResponse) => void;

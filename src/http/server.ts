@@ -3,29 +3,24 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import type { ServerOptions, TlsOptions } from '../core/pipeline.ts';
 import { Refusal } from '../core/refusal.ts';
 import type { App } from './app.ts';
 import { problemOf } from './problem.ts';
 import { newRequestId } from './request-id.ts';
 
-export interface ListenOptions {
-  /** Default 127.0.0.1. */
-  readonly host?: string;
-  /** Default 8890; 0 takes a free one. */
-  readonly port?: number;
-  /** Serve HTTPS with this certificate chain and key, both PEM. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer; readonly passphrase?: string };
-  /** From the connection's first byte to the end of the headers. Default 10,000. */
-  readonly headersTimeoutMs?: number;
-  /** From the first byte to the end of the body, however it drips. Default 120,000. */
-  readonly requestTimeoutMs?: number;
-  /** How long an idle connection is kept for its next request. Default 75,000: longer than usual proxies keep theirs. */
-  readonly keepAliveTimeoutMs?: number;
-  /** Bytes of all request headers. Default 16 KiB. */
-  readonly maxHeaderBytes?: number;
-  /** Connections at once; further ones are closed at once. Default 10,000. */
-  readonly maxConnections?: number;
-}
+/** What `server` of the pipeline says of the listener; the defaults stand there. */
+export type ListenOptions = Pick<
+  ServerOptions,
+  | 'host'
+  | 'port'
+  | 'tls'
+  | 'headersTimeoutMs'
+  | 'requestTimeoutMs'
+  | 'keepAliveTimeoutMs'
+  | 'maxHeaderBytes'
+  | 'maxConnections'
+>;
 
 export interface Listener {
   readonly host: string;
@@ -50,7 +45,7 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
     connectionsCheckingInterval: 1000,
     noDelay: true,
   };
-  const server: Server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tls });
+  const server: Server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...pemOf(tls) });
   server.maxConnections = options.maxConnections ?? 10_000;
   server.maxHeadersCount = 100;
 
@@ -98,6 +93,12 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
     },
   };
 }
+
+const pemOf = ({ cert, key, passphrase }: TlsOptions) => ({
+  cert: typeof cert === 'string' ? cert : Buffer.from(cert),
+  key: typeof key === 'string' ? key : Buffer.from(key),
+  ...(passphrase === undefined ? undefined : { passphrase }),
+});
 
 /**
  * What the parser could not read never reaches the app and is answered here: after the answers to whole requests before

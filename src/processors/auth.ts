@@ -6,6 +6,7 @@ import type { Authenticated, Client, RequestHeaders, Submission } from '../core/
 import type { Counter } from '../core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
+import { checkOptions, checkPositive } from './options.ts';
 import { addressBlock, addressClass } from './remote-address.ts';
 import { createTokenBuckets } from './token-buckets.ts';
 
@@ -39,6 +40,8 @@ const INGEST: readonly Scope[] = ['ingest'];
 
 /** Authenticates by `X-API-Key` or `Authorization: Bearer`; sending metrics needs the scope `ingest`. */
 export function auth(options: AuthOptions = {}): AuthProcessor {
+  checkOptions('auth', options, { failuresPerMinutePerAddress: true, maxAddresses: true });
+  checkPositive('auth', { ...options });
   const failuresPerMinute = options.failuresPerMinutePerAddress ?? 60;
   const failures = createTokenBuckets(options.maxAddresses ?? 10_000);
   let context: ProcessorContext | undefined;

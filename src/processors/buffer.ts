@@ -3,6 +3,7 @@ import { enterPhase } from '../core/brand.ts';
 import type { Enriched, Receipt } from '../core/phases.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { encodeRecord } from '../core/record.ts';
+import { checkOptions, checkPositive } from './options.ts';
 
 export interface BufferOptions {
   /**
@@ -33,6 +34,17 @@ export interface BufferProcessor extends Processor<Enriched, Receipt> {
 
 /** Ends the chain: one append to the journal per request. Flush intervals belong to the sinks' deliveries. */
 export function buffer(options: BufferOptions = {}): BufferProcessor {
+  checkOptions('buffer', options, {
+    durability: true,
+    directory: true,
+    maxJournalBytes: true,
+    segmentBytes: true,
+    memoryBytes: true,
+    idempotency: true,
+  });
+  const { maxJournalBytes, segmentBytes, memoryBytes, idempotency = {} } = options;
+  checkOptions('buffer({ idempotency })', idempotency, { ttlMs: true, maxKeys: true });
+  checkPositive('buffer', { maxJournalBytes, segmentBytes, memoryBytes, ...idempotency });
   let context: ProcessorContext | undefined;
   return {
     name: 'buffer',

@@ -4,6 +4,7 @@ import type { DimensionValue } from '../core/metric.ts';
 import type { Enriched, Validated } from '../core/phases.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
 import { LazyBatch } from './batch.ts';
+import { checkOptions } from './options.ts';
 
 export interface EnrichOptions {
   /** Resource attributes for everything that comes in, such as `{ 'deployment.environment.name': 'production' }`. Default none. */
@@ -15,6 +16,7 @@ export interface EnrichOptions {
  * dashboards expect), and adds resource attributes. Request id and receive time come with the submission.
  */
 export function enrich(options: EnrichOptions = {}): Processor<Validated, Enriched> {
+  checkOptions('enrich', options, { attributes: true });
   const attributes = { ...options.attributes };
   const none = Object.keys(attributes).length === 0;
   let builtInOnly = false;

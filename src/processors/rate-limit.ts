@@ -4,6 +4,7 @@ import type { Admitted, Authenticated, Client } from '../core/phases.ts';
 import type { Clock, Counter } from '../core/ports.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
+import { checkOptions, checkPositive } from './options.ts';
 import { type BucketState, createTokenBuckets } from './token-buckets.ts';
 
 export interface RateLimitOptions {
@@ -31,8 +32,9 @@ const WINDOW_SECONDS = 60;
 
 /** Limits requests per key: fractional refill, burst equal to the limit, `Client.limits` before the default. */
 export function rateLimit(options: RateLimitOptions = {}): RateLimitProcessor {
+  checkOptions('rateLimit', options, { perMinute: true, maxKeys: true });
+  checkPositive('rateLimit', { ...options });
   const perMinute = options.perMinute ?? 1000;
-  if (!(perMinute > 0)) throw new RangeError(`rateLimit: perMinute must be a number above 0; got ${perMinute}`);
   const buckets = createTokenBuckets(options.maxKeys ?? 100_000);
   let clock: Clock | undefined;
   let limited: Counter | undefined;

@@ -11,6 +11,7 @@ import { readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
 import { LazyBatch } from './batch.ts';
+import { checkOptions, checkPositive } from './options.ts';
 import { isBody } from './validate/body-checker.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
 import { parseJson } from './validate/json-text.ts';
@@ -57,7 +58,7 @@ const NO_REJECTED: readonly RejectedItem[] = Object.freeze([]);
 
 /** Checks the body and each of its metrics; single bad metrics are left out, and the rest goes on. */
 export function validate(options: ValidateOptions = {}): ValidateProcessor {
-  const limits: MetricLimits = { ...DEFAULT_LIMITS, ...definedLimits(options) };
+  const limits = limitsOf(options);
   const maxBodyBytes = options.maxBodyBytes ?? 10 * 1024 * 1024;
   const maxFutureMs = options.maxFutureMs ?? 300_000;
   const { maxAgeDays } = options;
@@ -171,16 +172,33 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   };
 }
 
-function definedLimits(options: ValidateOptions): Partial<MetricLimits> {
-  const given: Partial<Record<keyof MetricLimits, number>> = {};
-  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof MetricLimits)[]) {
-    const value = options[name];
-    if (value === undefined) continue;
-    if (!(Number.isFinite(value) && value > 0))
-      throw new RangeError(`validate: ${name} must be a number above 0; got ${value}`);
-    given[name] = value;
-  }
-  return given;
+function limitsOf(options: ValidateOptions): MetricLimits {
+  const { maxAgeDays, ...numbers } = options;
+  checkOptions('validate', options, {
+    maxMetrics: true,
+    maxServiceLength: true,
+    maxVersionLength: true,
+    maxInstanceIdLength: true,
+    maxValue: true,
+    maxDurationMs: true,
+    maxDimensions: true,
+    maxDimensionKeyLength: true,
+    maxDimensionValueLength: true,
+    maxMetadataFields: true,
+    maxMetadataKeyLength: true,
+    maxMetadataLength: true,
+    maxBodyBytes: true,
+    maxFutureMs: true,
+    maxAgeDays: true,
+    warnAgeDays: true,
+    maxErrors: true,
+    maxIdempotencyKeyLength: true,
+  });
+  checkPositive('validate', { ...numbers, ...(typeof maxAgeDays === 'number' ? { maxAgeDays } : undefined) });
+  const names = Object.keys(DEFAULT_LIMITS) as (keyof MetricLimits)[];
+  return Object.fromEntries(
+    names.map((name) => [name, options[name] ?? DEFAULT_LIMITS[name]]),
+  ) as unknown as MetricLimits;
 }
 
 function countReasons(rejected: readonly RejectedItem[]): ReadonlyMap<RejectionReason, number> {

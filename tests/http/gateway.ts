@@ -23,7 +23,7 @@ import { NO_HISTORY, NO_RETENTION } from '../support/no-database.ts';
 
 export const SECRET = `mcp_metrics_${'k'.repeat(43)}`;
 
-export interface TestGatewayOptions extends IngestOptions {
+export type TestGatewayOptions = IngestOptions & {
   readonly auth?: AuthOptions;
   readonly rateLimit?: RateLimitOptions;
   readonly validate?: ValidateOptions;
@@ -31,7 +31,7 @@ export interface TestGatewayOptions extends IngestOptions {
   readonly listen?: ListenOptions;
   readonly dependencies?: Partial<HttpDependencies>;
   readonly context?: Partial<ProcessorContext>;
-}
+};
 
 export interface TestGateway {
   readonly app: App;

@@ -128,3 +128,20 @@ t.test('what makes no sense is refused, and unknown keys are not found', async (
     t.equal(json['code'], 'not_found');
   }
 });
+
+t.test('whoever sends a key that has ended is told so', async (t) => {
+  const { call, send, until } = await start(t);
+  const made = await call('POST', '/admin/keys', {
+    service: 'a',
+    expires_at: new Date(Date.now() + 700).toISOString(),
+  });
+  await until(made.json.secret, 200);
+  await until(made.json.secret, 401);
+  t.match((await send(made.json.secret)).detail, /^Inactive API key: it has expired/);
+  const other = await call('POST', '/admin/keys', { service: 'a' });
+  await until(other.json.secret, 200);
+  await call('DELETE', `/admin/keys/${other.json.key.id}`);
+  await until(other.json.secret, 401);
+  t.match((await send(other.json.secret)).detail, /^Inactive API key: it was revoked/);
+  t.match((await send('guess')).detail, /^Unknown API key/);
+});

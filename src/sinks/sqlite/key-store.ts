@@ -1,5 +1,5 @@
 /** The key store: keys in memory by SHA-256, kept in the gateway's SQLite file, current within a second. */
-import { hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyRecord, KeyStore } from '../../core/key-store.ts';
 import type { Clock, Log, Timer } from '../../core/ports.ts';
 import type { StoredKey } from './keys-table.ts';
@@ -14,6 +14,12 @@ export interface KeyStoreOptions {
   readonly usageFlushIntervalMs?: number;
 }
 
+/** A key as it is held in memory. */
+interface Known {
+  readonly digest: Uint8Array;
+  readonly record: KeyRecord;
+}
+
 const sha256 = (secret: string): string => hash('sha256', secret, 'hex');
 /** 256 random bits, 43 characters. */
 const newSecret = (): string => `mcp_metrics_${randomBytes(32).toString('base64url')}`;
@@ -22,7 +28,8 @@ const newId = (): string => `key_${randomBytes(8).toString('hex')}`;
 export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOptions): Promise<KeyStore> {
   const store = await openStore(path, { log });
   const { keys } = store;
-  const bySha = new Map<string, KeyRecord>();
+  /** All keys, ended ones too: their senders are told so. */
+  const bySha = new Map<string, Known>();
   const usage = new Map<string, { count: number; at: number }>();
   let timer: Timer | undefined;
   let closed = false;
@@ -31,10 +38,14 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
     revokedAt === undefined && (expiresAt === undefined || expiresAt > clock.now());
   const learn = (changed: readonly StoredKey[], all: boolean): void => {
     if (all) bySha.clear();
-    for (const { sha256: digest, record } of changed) {
-      if (isLive(record)) bySha.set(digest, record);
-      else bySha.delete(digest);
-    }
+    for (const { sha256: digest, record } of changed) bySha.set(digest, { digest: Buffer.from(digest, 'hex'), record });
+  };
+  /** A look-up by hash tells nothing of the secret by its time, and the hash itself is compared in constant time. */
+  const recordOf = (digest: string): KeyRecord | undefined => {
+    const known = bySha.get(digest);
+    if (known === undefined) return undefined;
+    const given = Buffer.from(digest, 'hex');
+    return given.length === known.digest.length && timingSafeEqual(given, known.digest) ? known.record : undefined;
   };
   keys.onChange(learn);
   learn(await keys.list(), true);
@@ -82,12 +93,17 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
 
   return {
     find: (digest) => {
-      const record = bySha.get(digest);
+      const record = recordOf(digest);
       return record !== undefined && isLive(record) ? record : undefined;
+    },
+    inactive: (digest) => {
+      const record = recordOf(digest);
+      if (record === undefined || isLive(record)) return undefined;
+      return record.revokedAt === undefined ? 'expired' : 'revoked';
     },
     size: () => {
       let live = 0;
-      for (const record of bySha.values()) if (isLive(record)) live += 1;
+      for (const { record } of bySha.values()) if (isLive(record)) live += 1;
       return live;
     },
     list: async () => (await keys.list()).map(({ record }) => withUse(record)),
