@@ -94,7 +94,7 @@ def test_a_fastapi_service_reports_its_requests_and_answers_as_before(gateway: G
     assert gateway.series("mcp_auth_requests_total", service="fastapi-test", success="true") == 3
     assert gateway.series("mcp_auth_requests_total", success="false", error_code="401", server="currenttime") == 1
     # The first list is the test's own probe whether the service is up.
-    assert gateway.series("mcp_registry_operations_total", operation="list", resource_type="servers") >= 1
+    assert gateway.series("mcp_registry_operations_total", operation="read", resource_type="servers") >= 1
     assert gateway.series("mcp_registry_operations_total", operation="delete", success="false") == 1
     assert gateway.series("mcp_tool_discovery_duration_seconds_count") == 1
 

@@ -49,6 +49,11 @@ class Exchange:
         return self.status is not None and self.status < 400 and self.error_code is None
 
     @property
+    def failure(self) -> str | None:
+        """`error_code` of the metric: the status, the exception's name, `aborted`; None for success."""
+        return None if self.success else self.error_code or str(self.status)
+
+    @property
     def method(self) -> str:
         """GET, POST, …"""
         return str(self.scope.get("method", ""))
@@ -70,17 +75,23 @@ class Exchange:
         """From the answer, which the application wrote, before the request, which anyone may have written."""
         return self.response_header(name) or self.request_header(name)
 
+    def response_number(self, name: str) -> float | None:
+        """A header of the answer as a number, or None."""
+        try:
+            return float(self.response_header(name) or "")
+        except ValueError:
+            return None
 
-def first_segment(url: str | None) -> str | None:
-    """`/currenttime/mcp` and `https://host/currenttime/mcp?x` → `currenttime`."""
+
+def path_segments(url: str | None) -> list[str]:
+    """`/currenttime/mcp` and `https://host/currenttime/mcp?x` → `currenttime`, `mcp`; each cut to a label's length."""
     if not url:
-        return None
+        return []
     try:
         path = urlsplit(url).path
     except ValueError:
-        return None
-    segment = path.strip("/").split("/", 1)[0]
-    return segment[:96] or None
+        return []
+    return [segment[:96] for segment in path.split("/") if segment]
 
 
 async def observe(app: ASGIApp, scope: Scope, receive: Receive, send: Send, report: Callable[[Exchange], None]) -> None:

@@ -1,107 +1,76 @@
-"""ASGI middleware for FastAPI, Starlette and any other ASGI application: authentication, registry, discovery."""
+"""ASGI middleware for FastAPI, Starlette and any other ASGI application: authentication, registry, discovery.
+
+The same records, found in the same places, as the middleware of the TypeScript client.
+"""
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs
 
-from ._asgi_request import (
-    ASGIApp,
-    Exchange,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    first_segment,
-    observe,
-)
-from .client import MetricsClient, shared_client
-
-log = logging.getLogger("mcp_metrics_client")
+from ._asgi_middleware import QUIET_PATHS, KnownNames, MetricsMiddleware
+from ._asgi_request import ASGIApp, Exchange, Receive, Scope, Send, path_segments
+from .client import MetricsClient
 
 Find = Callable[[Exchange], str | None]
-QUIET_PATHS = frozenset({"/health", "/healthz", "/livez", "/readyz", "/metrics", "/favicon.ico"})
 
-_OPERATIONS = {"GET": "read", "HEAD": "read", "POST": "create", "PUT": "update", "PATCH": "update"}
-_UNNAMED_SEGMENTS = frozenset({"api", "v0", "v0.1", "v1", "v2", "v3"})
-
-
-class _Middleware:
-    """What the three have in common.
-
-    paths: report requests to these and below them; default, all but `exclude_paths`.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        service_name: str | None = None,
-        client: MetricsClient | None = None,
-        paths: Collection[str] | None = None,
-        exclude_paths: Collection[str] = QUIET_PATHS,
-    ) -> None:
-        self.app = app
-        self.client = client or shared_client(service_name)
-        self._paths = None if paths is None else tuple(path.rstrip("/") for path in paths)
-        self._exclude = frozenset(exclude_paths)
-
-    def watches(self, scope: Scope) -> bool:
-        """Whether this is a request to report."""
-        if scope["type"] != "http" or not self.client.enabled:
-            return False
-        path = scope.get("path", "")
-        if self._paths is None:
-            return path not in self._exclude
-        return any(path == wanted or path.startswith(f"{wanted}/") for wanted in self._paths)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything through; reports HTTP requests."""
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, self._flushing(send))
-            return
-        if not self.watches(scope):
-            await self.app(scope, receive, send)
-            return
-        await observe(self.app, scope, receive, send, self._report_safely)
-
-    def _flushing(self, send: Send) -> Send:
-        """Sends what is left before the server hears that the application is done: some servers then just die."""
-
-        async def send_after_flush(message: Message) -> None:
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self.client.aflush(self.client.settings.limits.close_timeout)
-            await send(message)
-
-        return send_after_flush
-
-    def _report_safely(self, exchange: Exchange) -> None:
-        try:
-            self.report(exchange)
-        except Exception:
-            # A function that the user passed, or a header of a shape that nobody expected: never the caller's trouble.
-            log.debug("MCP metrics: a request could not be reported", exc_info=True)
-
-    def report(self, exchange: Exchange) -> None:
-        """Records the request."""
-        raise NotImplementedError
+_SCHEMES = frozenset({"bearer", "basic", "digest", "negotiate", "dpop", "apikey"})
+_OPERATIONS = {
+    "GET": "read",
+    "HEAD": "read",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "update",
+    "DELETE": "delete",
+}
+_NO_RESOURCE = re.compile(r"api|v\d[\d.]*")
+_REQUESTED_CHARACTERS = 100
 
 
-def _error_code(exchange: Exchange) -> str | None:
-    if exchange.error_code is not None:
-        return exchange.error_code
-    return None if exchange.success else str(exchange.status)
+def default_method(exchange: Exchange) -> str | None:
+    """`X-Auth-Method` of the answer, else of the request, else the scheme of `Authorization`."""
+    named = exchange.header("X-Auth-Method")
+    if named:
+        return named
+    scheme = (exchange.request_header("Authorization") or "").split(" ", 1)[0].lower()
+    return scheme if scheme in _SCHEMES else None
 
 
-class AuthMetricsMiddleware(_Middleware):
+def default_server(exchange: Exchange) -> str | None:
+    """The first segment of the path in `X-Original-URL`."""
+    return next(iter(path_segments(exchange.request_header("X-Original-URL"))), None)
+
+
+def default_user(exchange: Exchange) -> str | None:
+    """`X-Username` of the answer, else of the request."""
+    return exchange.header("X-Username")
+
+
+def default_operation(exchange: Exchange) -> str | None:
+    """`read`, `create`, `update` or `delete`, by the HTTP method."""
+    return _OPERATIONS.get(exchange.method)
+
+
+def default_resource_type(exchange: Exchange) -> str | None:
+    """The first segment of the path that is neither `api` nor a version: `servers` of `/api/v1/servers/x`."""
+    return next((part for part in path_segments(exchange.path) if not _NO_RESOURCE.fullmatch(part)), None)
+
+
+def default_query(exchange: Exchange) -> str | None:
+    """The query string's `query` or `q`."""
+    values = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
+    found = values.get("query") or values.get("q")
+    return found[0] if found else None
+
+
+class AuthMetricsMiddleware(MetricsMiddleware):
     """Reports each request as `auth_request`: success is an answer below 400.
 
-    By default the method is found in `X-Auth-Method`, the user in `X-Username`, the server in `X-Original-URL` (its
-    first segment), each in the answer before the request; `find_method`, `find_user` and `find_server` find them
-    elsewhere. The user is hashed before anything leaves.
+    `find_method`, `find_server`, `find_user` say where each is found, in place of the defaults above. The user is
+    hashed before anything leaves; a server becomes a label once a request for it succeeded.
     """
 
     def __init__(
@@ -112,51 +81,37 @@ class AuthMetricsMiddleware(_Middleware):
         client: MetricsClient | None = None,
         paths: Collection[str] | None = None,
         exclude_paths: Collection[str] = QUIET_PATHS,
-        find_method: Find = lambda exchange: exchange.header("X-Auth-Method"),
-        find_user: Find = lambda exchange: exchange.header("X-Username"),
-        find_server: Find = lambda exchange: first_segment(exchange.header("X-Original-URL")),
+        find_method: Find = default_method,
+        find_server: Find = default_server,
+        find_user: Find = default_user,
         user_salt: str | None = None,
     ) -> None:
         super().__init__(app, service_name=service_name, client=client, paths=paths, exclude_paths=exclude_paths)
         self._find_method = find_method
-        self._find_user = find_user
         self._find_server = find_server
+        self._find_user = find_user
         self._user_salt = user_salt
+        self._known = KnownNames()
 
     def report(self, exchange: Exchange) -> None:
         """Records the request."""
+        requested = self._find_server(exchange)
         self.client.auth_request(
             success=exchange.success,
             method=self._find_method(exchange) or "unknown",
-            server=self._find_server(exchange),
+            server=self._known.label(requested, exchange.success),
             user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
-            error_code=_error_code(exchange),
+            error_code=exchange.failure,
+            metadata={"requested_server": requested[:_REQUESTED_CHARACTERS] if requested else None},
         )
 
 
-def default_operation(exchange: Exchange) -> str:
-    """`list` and `read` for GET, `create`, `update`, `delete`; a path that ends in `search` is a search."""
-    segments = exchange.path.strip("/").split("/")
-    if segments[-1] == "search":
-        return "search"
-    if exchange.method in ("GET", "HEAD") and len([s for s in segments if s not in _UNNAMED_SEGMENTS]) == 1:
-        return "list"
-    return "delete" if exchange.method == "DELETE" else _OPERATIONS.get(exchange.method, "other")
+class RegistryMetricsMiddleware(MetricsMiddleware):
+    """Reports each request as `registry_operation`, by default with operation and resource type as defined above.
 
-
-def default_resource_type(exchange: Exchange) -> str:
-    """The first segment that names something: `servers` of `/api/v1/servers/x`. What was not found has no type."""
-    if exchange.status is None or exchange.status == 404:
-        return "unknown"
-    for segment in exchange.path.strip("/").split("/"):
-        if segment and segment not in _UNNAMED_SEGMENTS:
-            return segment[:96]
-    return "unknown"
-
-
-class RegistryMetricsMiddleware(_Middleware):
-    """Reports each request as `registry_operation`, by default with operation and resource type out of the path."""
+    A resource type becomes a label once a request for it succeeded. `find_resource_id`: kept in SQLite, never a label.
+    """
 
     def __init__(
         self,
@@ -168,24 +123,28 @@ class RegistryMetricsMiddleware(_Middleware):
         exclude_paths: Collection[str] = QUIET_PATHS,
         find_operation: Find = default_operation,
         find_resource_type: Find = default_resource_type,
-        find_user: Find = lambda exchange: exchange.header("X-Username"),
+        find_resource_id: Find = lambda _: None,
+        find_user: Find = default_user,
         user_salt: str | None = None,
     ) -> None:
         super().__init__(app, service_name=service_name, client=client, paths=paths, exclude_paths=exclude_paths)
         self._find_operation = find_operation
         self._find_resource_type = find_resource_type
+        self._find_resource_id = find_resource_id
         self._find_user = find_user
         self._user_salt = user_salt
+        self._known = KnownNames()
 
     def report(self, exchange: Exchange) -> None:
         """Records the request."""
         self.client.registry_operation(
             operation=self._find_operation(exchange) or "other",
-            resource_type=self._find_resource_type(exchange) or "unknown",
+            resource_type=self._known.label(self._find_resource_type(exchange), exchange.success),
             success=exchange.success,
+            resource_id=self._find_resource_id(exchange),
             user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
-            error_code=_error_code(exchange),
+            error_code=exchange.failure,
         )
 
 
@@ -216,17 +175,11 @@ def discovery_details(
     details.update({name: value for name, value in told.items() if value is not None})
 
 
-def default_query(exchange: Exchange) -> str | None:
-    """The query string's `query` or `q`."""
-    values = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
-    found = values.get("query") or values.get("q")
-    return found[0] if found else None
+class DiscoveryMetricsMiddleware(MetricsMiddleware):
+    """Reports each request to `paths`, such as `{"/search"}`, as `tool_discovery`.
 
-
-class DiscoveryMetricsMiddleware(_Middleware):
-    """Reports each request as `tool_discovery`, with what the handler tells by `discovery_details`.
-
-    `paths`: the searches, such as `{"/search"}`; other requests are not reported. A failed search has no results.
+    What the handler does not tell by `discovery_details` is found in the query string, and in the answer's headers
+    `X-Results-Count`, `X-Embedding-Time-Ms` and `X-Search-Time-Ms`.
     """
 
     def __init__(
@@ -250,12 +203,19 @@ class DiscoveryMetricsMiddleware(_Middleware):
             _details.reset(token)
 
     def report(self, exchange: Exchange) -> None:
-        """Records the search."""
-        details = {"query": self._find_query(exchange), **(_details.get() or {})}
+        """Records the search; -1 results means that nobody said how many."""
+        results = exchange.response_number("X-Results-Count")
+        found: dict[str, Any] = {
+            "query": self._find_query(exchange),
+            "results_count": -1 if results is None else int(results),
+            "embedding_time_ms": exchange.response_number("X-Embedding-Time-Ms"),
+            "faiss_search_time_ms": exchange.response_number("X-Search-Time-Ms"),
+        }
         self.client.tool_discovery(
-            **details,
+            **{**found, **(_details.get() or {})},
             duration_ms=exchange.duration_ms,
-            metadata={"error_code": _error_code(exchange)},
+            dimensions={"success": exchange.success},
+            metadata={"error_code": exchange.failure},
         )
 
 
