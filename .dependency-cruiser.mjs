@@ -7,7 +7,7 @@
 //   gateway.ts  puts the parts of a pipeline together
 //   http        cli     main.ts     index.ts
 //
-// `client` is what services install: it stands alone.
+// `client` is what services install: it stands alone. `testing` is for tests of plugins: it knows core and telemetry.
 
 const src = (...folders) => `^src/(${folders.join('|')})(/|\\.ts$)`;
 const library = (...names) => `(^|/)node_modules/(${names.map((name) => name.replace('/', '\\/')).join('|')})(/|$)`;
@@ -46,6 +46,12 @@ export default {
         { path: src(part) },
         { path: '^src/', pathNot: src('core', 'telemetry', part) },
       ),
+    ),
+    forbid(
+      'testing-on-core',
+      'the contracts of plugins are written against what plugins see, not against those that ship',
+      { path: src('testing') },
+      { path: '^src/', pathNot: src('core', 'telemetry', 'testing') },
     ),
     forbid(
       'client-stands-alone',

@@ -41,6 +41,8 @@ const MODULES: readonly [module: string, source: string, breaks: readonly string
   ['src/main.ts', `import './gateway.ts'; import './http/x.ts';`, []],
   ['src/client/client.ts', `import '../core/a.ts';`, ['client-stands-alone']],
   ['src/client/hono.ts', `import type {} from 'hono'; import './client.ts';`, []],
+  ['src/testing/good.ts', `import '../core/a.ts'; import '../telemetry/good.ts';`, []],
+  ['src/testing/sink.ts', `import '../sinks/otel/x.ts';`, ['testing-on-core']],
   ['src/cli/hono.ts', `import 'hono';`, ['hono-only-at-home']],
   ['src/cli/tests.ts', `import '../../tests/support/x.ts';`, ['src-without-tests']],
   ['src/cli/dev.ts', `import 'fast-check';`, ['no-dev-dependency-in-src']],
