@@ -17,49 +17,10 @@ import { SeriesRegistry } from '../../src/sinks/otel/series-registry.ts';
 import { readRecord } from '../../src/core/record.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
-import { journalOf } from '../sinks/otel/journal-of.ts';
 import type { ScrapeOrder, ScrapeResult } from './scraper.ts';
+import { manySeries, worstTurn } from './totals-of-many-series.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '5' } } });
-
-/** Series × one observation each: `tools` × `servers` combinations of two labels. */
-function manySeries(series: number) {
-  const journal = journalOf();
-  const perLabel = Math.ceil(Math.sqrt(series));
-  const metrics = Array.from({ length: series }, (_, index) => ({
-    type: 'tool_execution',
-    value: 1,
-    duration_ms: index % 1000,
-    dimensions: {
-      tool_name: `tool-${index % perLabel}`,
-      server_name: `server-${Math.floor(index / perLabel)}`,
-      success: true,
-      method: 'tools/call',
-      client_name: 'mcp-inspector',
-    },
-  }));
-  for (let at = 0; at < metrics.length; at += 1000) {
-    journal.append({ service: 'auth-server', metrics: metrics.slice(at, at + 1000) });
-  }
-  return journal;
-}
-
-/** The longest time that the event loop took for one turn while `work` ran. */
-async function worstTurn(work: () => Promise<void>): Promise<number> {
-  let worst = 0;
-  let last = performance.now();
-  let running = true;
-  const turn = (): void => {
-    const now = performance.now();
-    worst = Math.max(worst, now - last);
-    last = now;
-    if (running) setImmediate(turn);
-  };
-  setImmediate(turn);
-  await work();
-  running = false;
-  return worst;
-}
 
 const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;

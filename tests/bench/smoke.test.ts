@@ -12,12 +12,13 @@ const skipWithoutWrk = skipWithout(programPath('wrk'), 'Debian’s package wrk')
 const BENCHMARKS: Readonly<Record<string, { args: readonly string[]; skip?: false | string }>> = {
   'aggregate.ts': { args: ['--rounds', '1'] },
   'journal.ts': { args: ['1'] },
+  'otlp-export.ts': { args: ['--rounds', '1'] },
   'scrape.ts': { args: ['--rounds', '1'] },
   'sqlite-write.ts': { args: ['20000'] },
   'http-thread/run.ts': { args: ['1', '1', '--hundred'], skip: skipWithoutWrk },
 };
 /** What benchmarks start, no benchmarks themselves. */
-const CHILDREN = ['scraper.ts', 'http-thread/server.ts'];
+const CHILDREN = ['scraper.ts', 'totals-of-many-series.ts', 'byte-counter.ts', 'http-thread/server.ts'];
 
 for (const file of globSync('**/*.ts', { cwd: import.meta.dirname })) {
   if (file.endsWith('.test.ts') || file in BENCHMARKS || CHILDREN.includes(file)) continue;
