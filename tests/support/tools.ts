@@ -14,10 +14,11 @@ const isExecutable = (path: string): boolean => {
   }
 };
 
-/** Where a program of the `PATH` is. */
+const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'mcp-metrics-gateway');
+
+/** Where a program of the `PATH`, or one that `.ci/run` installed, is. */
 export const programPath = (name: string): string | undefined =>
-  `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`
-    .split(delimiter)
+  [...`${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`.split(delimiter), join(CACHE, 'bin')]
     .map((folder) => join(folder, name))
     .find(isExecutable);
 
@@ -28,8 +29,7 @@ export function collectorPath(): string | undefined {
   const hash = createHash('sha256')
     .update(readFileSync(join(ROOT, 'otel-collector/builder.yaml')))
     .digest('hex');
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const path = join(cache, 'mcp-metrics-gateway', `otelcol-${hash.slice(0, 16)}`, 'otelcol');
+  const path = join(CACHE, `otelcol-${hash.slice(0, 16)}`, 'otelcol');
   return isExecutable(path) ? path : undefined;
 }
 

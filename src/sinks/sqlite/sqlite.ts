@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../../core/journal.ts';
 import type { Log } from '../../core/ports.ts';
 import type { Sink, SinkHealth } from '../../core/sink.ts';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WriterCaps } from './event-writer.ts';
 import { openStore, type Store } from './store.ts';
@@ -53,6 +54,7 @@ export function sqlite(options: SqliteOptions = {}): Sink {
         caps: capsOf(options),
       });
       health = { healthy: true };
+      context.telemetry.gauge(DATABASE_BYTES, () => bytesOf(open().path));
     },
     takesLate: true,
     checkpoint: (): Promise<Checkpoint | undefined> => open().checkpoint(),
@@ -80,6 +82,15 @@ export function sqlite(options: SqliteOptions = {}): Sink {
     health: () => health,
   };
 }
+
+const DATABASE_BYTES = {
+  name: 'mcp_gateway_database_bytes',
+  help: 'Size of the database file and its write-ahead log.',
+  unit: 'By',
+};
+
+const bytesOf = (path: string): number =>
+  [path, `${path}-wal`].reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
 
 function capsOf(options: SqliteOptions): Partial<WriterCaps> {
   const { maxAttributeSets, maxLabelValues, maxHourlySeries, maxDailySeries } = options;
