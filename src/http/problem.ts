@@ -10,7 +10,7 @@ export interface Problem {
   readonly body: string;
 }
 
-/** docs/errors.md explains each code. */
+/** Codes are explained in docs/errors.md under this name. */
 const typeOf = (code: RefusalCode): string => `urn:mcp-metrics:problem:${code}`;
 
 export function problemOf(refusal: Refusal, requestId: string): Problem {

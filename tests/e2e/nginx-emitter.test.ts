@@ -17,7 +17,7 @@ import { sumOf } from '../support/prometheus-text.ts';
 import { ROOT } from '../support/root.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { answering, NGINX, serve, standIn, startNginx } from './nginx-harness.ts';
+import { answering, NGINX, serve, standIn, startExample, startNginx } from './nginx-harness.ts';
 import type { Nginx, NginxOptions, Script, Taken } from './nginx-harness.ts';
 
 const skip = skipWithout(NGINX, 'nginx with Lua (Debian’s packages nginx and libnginx-mod-http-lua)');
@@ -354,6 +354,22 @@ t.test(
     t.notOk(taken.some(({ body }) => body.includes('unsent')));
   },
 );
+
+t.test('the example configuration works as it stands', { skip }, async (t) => {
+  const { taken, listener } = standIn([]);
+  const [upstream, gateway] = [await serve(answering), await serve(listener)];
+  t.teardown(() => Promise.all([upstream.close(), gateway.close()]));
+  const environment = { METRICS_SERVICE_URL: gateway.url, METRICS_API_KEY: 'k' };
+  const nginx = await startExample(folderOf(t), upstream.url, environment);
+  t.teardown(() => nginx.stop('SIGTERM'));
+  const answer = await fetch(`${nginx.url}/currenttime/mcp`, { method: 'POST', body: JSON.stringify(call('now')) });
+  t.equal(answer.status, 200);
+  await answer.text();
+  await waitFor('its metric', () => taken.length > 0);
+  t.match(taken[0]!.metrics, [
+    { dimensions: { tool_name: 'now', server_name: 'currenttime', server_path: '/currenttime/', success: true } },
+  ]);
+});
 
 t.test('faults of the configuration are told before anything runs', { skip }, async (t) => {
   const upstream = await serve(answering);

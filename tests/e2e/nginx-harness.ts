@@ -113,6 +113,35 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   };
 }
 
+/** The example of the documentation as it stands, but for its ports, its folders and where this machine's modules are. */
+export async function startExample(
+  folder: string,
+  upstream: string,
+  environment: NginxOptions['environment'],
+): Promise<Child & { readonly url: string }> {
+  const port = await freePort();
+  const clients = join(ROOT, 'clients/nginx');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
+  const example = readFileSync(join(clients, 'nginx.conf.example'), 'utf8')
+    .replace('/etc/nginx/mcp-metrics/?.lua', `${clients}/lib/?.lua`)
+    .replace('/etc/nginx/mcp-metrics/location.conf', `${clients}/location.conf`)
+    .replace('listen 8080', `listen 127.0.0.1:${port}`)
+    .replace('http://127.0.0.1:8001', upstream)
+    .replace('http {', `http { access_log off; ${temporary.join(' ')}`);
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(
+    file,
+    `load_module ${MODULES}/ndk_http_module.so; load_module ${MODULES}/ngx_http_lua_module.so;
+     daemon off; user root; pid ${folder}/nginx.pid; error_log ${folder}/error.log;\n${example}`,
+  );
+  const child = await startChild(NGINX!, ['-p', folder, '-c', file], { env: environment });
+  const url = `http://127.0.0.1:${port}`;
+  await waitFor('nginx', async () => (await fetch(`${url}/mcp-metrics-status`)).ok);
+  return { ...child, url };
+}
+
 export interface LocalServer {
   readonly url: string;
   readonly close: () => Promise<void>;
