@@ -9,11 +9,15 @@ import { startStandIn } from './stand-in-gateway.ts';
 const CLIENT = join(import.meta.dirname, '../../src/client/index.ts');
 
 /** Runs a program that has `client`, and tells how it ended and how long it took. */
-async function run(url: string, program: string): Promise<{ code: number | null; output: string; ms: number }> {
+async function run(
+  url: string,
+  program: string,
+  options = '',
+): Promise<{ code: number | null; output: string; ms: number }> {
   const began = performance.now();
   const script = `
     import { createMetricsClient } from ${JSON.stringify(CLIENT)};
-    const client = createMetricsClient({ url: ${JSON.stringify(url)}, apiKey: 'k', service: 's' });
+    const client = createMetricsClient({ url: ${JSON.stringify(url)}, apiKey: 'k', service: 's', ${options} });
     ${program}`;
   const child = await startChild(...plainNode('--input-type=module', '--eval', script));
   const { code } = await child.exited;
@@ -41,6 +45,17 @@ t.test('a gateway that takes the connection and says nothing keeps it for second
   t.teardown(() => silent.close());
   const { port } = silent.address() as AddressInfo;
   const { code, ms } = await run(`http://127.0.0.1:${port}`, `client.custom('x');`);
+  t.equal(code, 0);
+  t.ok(ms < 6000, `${ms} ms`);
+});
+
+t.test('after a shutdown that ran out of time, a request that hangs does not keep it', async (t) => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const program = `client.custom('x'); await client.shutdown({ timeoutMs: 100 });`;
+  const { code, ms } = await run(`http://127.0.0.1:${port}`, program, 'requestTimeoutMs: 60_000');
   t.equal(code, 0);
   t.ok(ms < 6000, `${ms} ms`);
 });

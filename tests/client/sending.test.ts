@@ -103,6 +103,18 @@ t.test('shutdown aborts a request that hangs, so that nothing keeps the process'
   t.match(client.stats(), { dropped: { shutdown: 5 }, inFlight: 0 });
 });
 
+t.test('an answer that comes after shutdown changes the books no more', async (t) => {
+  let answer = (_: Response): void => {};
+  const client = connect({ fetch: () => new Promise((resolve) => (answer = resolve)) });
+  count(client, 0, 5);
+  await client.shutdown({ timeoutMs: 50 });
+  const stats = client.stats();
+  t.match(stats, { accepted: 0, dropped: { shutdown: 5 }, inFlight: 0 });
+  answer(Response.json({ accepted: 5, rejected: 0 }));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.strictSame(client.stats(), stats);
+});
+
 t.test('under a steady stream requests stay apart by the interval, not by the round trip', async (t) => {
   const client = connect({ flushIntervalMs: 100 });
   const began = performance.now();
