@@ -104,7 +104,7 @@ t.test('shutdown aborts a request that hangs, so that nothing keeps the process'
 });
 
 t.test('an answer that comes after shutdown changes the books no more', async (t) => {
-  let answer = (_: Response): void => {};
+  let answer: (response: Response) => void = () => {};
   const client = connect({ fetch: () => new Promise((resolve) => (answer = resolve)) });
   count(client, 0, 5);
   await client.shutdown({ timeoutMs: 50 });
