@@ -10,7 +10,7 @@ export interface Problem {
   readonly body: string;
 }
 
-/** Codes are explained in docs/errors.md under this name. */
+/** docs/errors.md explains each code. */
 const typeOf = (code: RefusalCode): string => `urn:mcp-metrics:problem:${code}`;
 
 export function problemOf(refusal: Refusal, requestId: string): Problem {

@@ -12,7 +12,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { silentLog } from '../support/silent-log.ts';
 import type { ByteCount } from './byte-counter.ts';
-import { manySeries, worstTurn } from './totals-of-many-series.ts';
+import { manySeries, type WorstTurn, worstTurn } from './totals-of-many-series.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '5' } } });
 
@@ -33,13 +33,13 @@ async function exportMany(series: number) {
   const nothing = { journalId: journal.end().journalId, sequence: 0, count: 0 };
   totals.resume?.(nothing, journal.end());
   await totals.write(journal.after(nothing)!, new AbortController().signal);
-  const rounds: (ByteCount & { stallMs: number })[] = [];
+  const rounds: (ByteCount & { stall: WorstTurn })[] = [];
   for (let round = 0; round < Number(values.rounds) + 1; round += 1) {
     let counted: ByteCount | undefined;
-    const stallMs = await worstTurn(async () => {
+    const stall = await worstTurn(async () => {
       counted = await message<ByteCount>();
     });
-    if (round > 0 && counted !== undefined) rounds.push({ ...counted, stallMs });
+    if (round > 0 && counted !== undefined) rounds.push({ ...counted, stall });
   }
   await totals.stop?.();
   rmSync(directory, { recursive: true });
@@ -48,7 +48,8 @@ async function exportMany(series: number) {
     ms: median(rounds.map((each) => each.ms)),
     bytes: rounds[0]!.bytes,
     requests: rounds[0]!.requests,
-    stallMs: median(rounds.map((each) => each.stallMs)),
+    stallMs: median(rounds.map((each) => each.stall.wallMs)),
+    stallCpuMs: median(rounds.map((each) => each.stall.cpuMs)),
   };
 }
 
@@ -57,9 +58,9 @@ for (const series of [1_000, 10_000]) results.push(await exportMany(series));
 collector.kill();
 if (values.json === true) console.log(JSON.stringify({ results }));
 else {
-  for (const { series, ms, bytes, requests, stallMs } of results) {
+  for (const { series, ms, bytes, requests, stallMs, stallCpuMs } of results) {
     console.log(
-      `${series} histogram series: ${ms.toFixed(0)} ms from first to last request, ${(bytes / 1e6).toFixed(1)} MB in ${requests} requests, stall ${stallMs.toFixed(1)} ms`,
+      `${series} histogram series: ${ms.toFixed(0)} ms from first to last request, ${(bytes / 1e6).toFixed(1)} MB in ${requests} requests, stall ${stallMs.toFixed(1)} ms (${stallCpuMs.toFixed(1)} of CPU)`,
     );
   }
 }

@@ -38,14 +38,19 @@ export function* unpackRecords(buffer: ArrayBuffer): Generator<DeliveredRecord> 
   const [records = 0] = new Float64Array(buffer, 0, 1);
   const table = new Float64Array(buffer, 8, records * FIELDS);
   let at = 8 + table.byteLength;
-  for (let index = 0; index < table.length; index += FIELDS) {
-    const [sequence, count, metrics, from, to, envelopeBytes, payloadBytes] = table.subarray(
-      index,
-      index + FIELDS,
-    ) as unknown as [number, number, number, number, number, number, number];
-    const envelope = new Uint8Array(buffer, at, envelopeBytes);
-    const payload = new Uint8Array(buffer, at + envelopeBytes, payloadBytes);
-    at += envelopeBytes + payloadBytes;
-    yield { sequence, count, metrics, from, to, envelope, payload };
+  for (let field = 0; field < table.length; field += FIELDS) {
+    const envelope = new Uint8Array(buffer, at, table[field + 5]);
+    at += envelope.byteLength;
+    const payload = new Uint8Array(buffer, at, table[field + 6]);
+    at += payload.byteLength;
+    yield {
+      sequence: table[field]!,
+      count: table[field + 1]!,
+      metrics: table[field + 2]!,
+      from: table[field + 3]!,
+      to: table[field + 4]!,
+      envelope,
+      payload,
+    };
   }
 }

@@ -80,7 +80,8 @@ function keep(registry: SeriesRegistry, instanceId: string, restored: Checkpoint
     const { envelope, resource, events } = decode(record);
     revision += 1;
     registry.advance(envelope.receivedAt);
-    for (const event of events.slice(from, record.to)) registry.record(resource.service, event);
+    const end = Math.min(record.to, events.length);
+    for (let index = from; index < end; index += 1) registry.record(resource.service, events[index]!);
   };
 
   const applyRecord = (record: DeliveredRecord, journalId: string): void => {

@@ -1,6 +1,6 @@
 /**
  * CPU time on the HTTP thread per request and metric, against bare node:http + JSON.parse, in interleaved rounds.
- * Needs wrk. `node tests/bench/http-thread/run.ts [rounds] [seconds] [--profile]`
+ * Needs wrk. `node tests/bench/http-thread/run.ts [rounds] [seconds] [--memory] [--profile]`; durable unless `--memory`
  */
 import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,11 +22,11 @@ interface Server {
   readonly port: number;
 }
 
-async function start(kind: 'bare' | 'gateway'): Promise<Server> {
+async function start(kind: 'bare' | 'memory' | 'durable'): Promise<Server> {
   const child = fork(new URL('./server.ts', import.meta.url), [kind], {
     execArgv: [
       '--conditions=mcp-metrics-source',
-      ...(PROFILE && kind === 'gateway' ? ['--cpu-prof', '--cpu-prof-dir=/tmp/http-thread'] : []),
+      ...(PROFILE && kind !== 'bare' ? ['--cpu-prof', '--cpu-prof-dir=/tmp/http-thread'] : []),
     ],
   });
   const [message] = (await once(child, 'message')) as [{ port: number }];
@@ -84,7 +84,8 @@ done = function(s) io.write(string.format("RESULT %d %d\\n", s.requests, s.error
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-const servers = { bare: await start('bare'), gateway: await start('gateway') };
+const KIND = process.argv.includes('--memory') ? 'memory' : 'durable';
+const servers = { bare: await start('bare'), gateway: await start(KIND) };
 console.log('metrics/request   bare µs/request   gateway µs/request   ratio   µs/metric   requests/s');
 for (const metrics of SIZES) {
   for (const server of Object.values(servers)) await load(server, metrics, 1);

@@ -1,11 +1,16 @@
-/** The HTTP thread alone: the gateway's surface and chain over an append that does nothing, or the bare baseline. */
+/** The HTTP thread alone: the gateway's surface and chain over an append that does nothing or to the journal on disk, or the bare baseline. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createAccounting } from '../../../src/core/accounting.ts';
 import type { Chain } from '../../../src/core/pipeline.ts';
-import type { Log } from '../../../src/core/ports.ts';
+import type { Log, Telemetry } from '../../../src/core/ports.ts';
+import { createRecentRecords, type RecentRecords } from '../../../src/core/recent-records.ts';
 import { createRunner } from '../../../src/core/runner.ts';
 import { createApp } from '../../../src/http/app.ts';
 import { listen } from '../../../src/http/server.ts';
+import { openSegmentedLog } from '../../../src/journal/segmented-log.ts';
 import { auth } from '../../../src/processors/auth.ts';
 import { buffer } from '../../../src/processors/buffer.ts';
 import { enrich } from '../../../src/processors/enrich.ts';
@@ -33,7 +38,7 @@ async function bare(): Promise<number> {
   return (server.address() as { port: number }).port;
 }
 
-async function gateway(): Promise<number> {
+async function gateway(durable: boolean): Promise<number> {
   const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
   const telemetry = createTelemetry();
   const keys = memoryKeys();
@@ -42,6 +47,7 @@ async function gateway(): Promise<number> {
   const authStage = auth();
   const rateLimitStage = rateLimit({ perMinute: 1e9 });
   const chain: Chain = [authStage, rateLimitStage, validate({ maxAgeDays: 36_500 }), enrich(), buffer()];
+  const records = durable ? await openRecords(quiet, telemetry) : undefined;
   let sequence = 0;
   for (const stage of chain) {
     await stage.start?.({
@@ -50,10 +56,12 @@ async function gateway(): Promise<number> {
       telemetry,
       keys,
       idempotency,
-      append: (entry) => {
-        sequence += 1;
-        return Promise.resolve({ ...entry, sequence, count: sequence });
-      },
+      append:
+        records?.append ??
+        ((entry) => {
+          sequence += 1;
+          return Promise.resolve({ ...entry, sequence, count: sequence });
+        }),
       builtInOnly: true,
     });
   }
@@ -76,7 +84,23 @@ async function gateway(): Promise<number> {
   return (await listen(app, { port: 0 })).port;
 }
 
-const port = await (process.argv[2] === 'bare' ? bare() : gateway());
+/** The journal on disk with its memory of recent records, as if all sinks kept up. */
+async function openRecords(log: Log, telemetry: Telemetry): Promise<RecentRecords> {
+  const directory = mkdtempSync(join(tmpdir(), 'http-thread-journal-'));
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const journal = await openSegmentedLog({ directory, clock: systemClock, log, telemetry, maxBytes: 8 * 1024 ** 3 });
+  const records = createRecentRecords(journal, systemClock, 64 * 1024 * 1024);
+  const trim = (): void => {
+    const done = Math.max(0, journal.head().sequence - 1000);
+    records.release(done);
+    journal.trim(done).catch(() => {});
+  };
+  setInterval(trim, 200).unref();
+  return records;
+}
+
+const kind = process.argv[2];
+const port = await (kind === 'bare' ? bare() : gateway(kind === 'durable'));
 process.send?.({ port });
 process.on('message', () => {
   const { user, system } = process.threadCpuUsage();
