@@ -15,13 +15,12 @@ import type { Pipeline } from './core/pipeline.ts';
 import type { Log, Telemetry } from './core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from './core/processor.ts';
 import { deliveredEvents } from './core/record.ts';
-import type { RedriveResult } from './core/redrive.ts';
 import { createRunner } from './core/runner.ts';
-import type { SetAsideEvent } from './core/set-aside.ts';
 import type { AnySink, Sink, TotalsReader } from './core/sink.ts';
 import { createApp } from './http/app.ts';
-import { type ControlListener, listenControl, LOCAL_OPERATOR } from './http/control.ts';
+import { type ControlListener, createControlApp, listenControl } from './http/control.ts';
 import type { HttpDependencies, Readiness } from './http/dependencies.ts';
+import type { MaintenanceDependencies, SetAsideDesk } from './http/maintenance.ts';
 import { listen } from './http/server.ts';
 import { lockDirectory } from './sinks/sqlite/directory-lock.ts';
 import { openIdempotencyIndex } from './journal/idempotency-index.ts';
@@ -50,16 +49,6 @@ export interface Gateway {
   readonly setAside: SetAsideDesk;
   /** Answers what is in flight, delivers what it can, closes. Resolves within the shutdown timeout; never rejects. */
   readonly stop: () => Promise<void>;
-}
-
-/** What sinks could never take, for whoever looks after it. All reject with an Error that names the sinks there are. */
-export interface SetAsideDesk {
-  /** In the journal's order. */
-  readonly list: (sink: string) => Promise<readonly SetAsideEvent[]>;
-  /** Hands it to the sink once more. Rejects where the sink is in an outage, or cannot take events out of order. */
-  readonly redrive: (sink: string) => Promise<RedriveResult>;
-  /** Events set aside now, by sink. */
-  readonly sizes: () => ReadonlyMap<string, number>;
 }
 
 export interface GatewayOptions {
@@ -168,7 +157,12 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
         records.onAppend((record) => listener(deliveredEvents({ ...record, from: 0, to: record.metrics }, journalId))),
     };
     const app = createApp(dependencies, pipeline.server);
-    const control = await openControl(dependencies, join(dataDirectory, 'control.sock'), log);
+    const setAside = setAsideDesk(deliveries);
+    const control = await openControl(
+      dependencies,
+      { store, now: clock.now, setAside },
+      join(dataDirectory, 'control.sock'),
+    );
     undo.push(async () => control?.close());
     const listener = await listen(app, pipeline.server);
 
@@ -191,6 +185,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       await step('idempotency', idempotency.stop);
       await step('journal', journal.close);
       await step('keys', keys.close);
+      await step('store', store.close);
       await step('lock', lock.release);
     };
     const stop = async (): Promise<void> => {
@@ -209,7 +204,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       databasePath,
       scrapeUrl: scrapeUrlOf(pipeline),
       keys,
-      setAside: setAsideDesk(deliveries),
+      setAside,
       stop: () => (stopped ??= stop()),
     };
   }
@@ -242,13 +237,13 @@ function sinksOf(pipeline: Pipeline): readonly Sink[] {
 /** Without the socket the gateway still runs; the command line then needs `--url` and a key. */
 async function openControl(
   dependencies: HttpDependencies,
+  maintenance: MaintenanceDependencies,
   path: string,
-  log: Log,
 ): Promise<ControlListener | undefined> {
   try {
-    return await listenControl(createApp({ ...dependencies, authenticate: () => LOCAL_OPERATOR }), path);
+    return await listenControl(createControlApp(dependencies, maintenance), path);
   } catch (error) {
-    log.warn({ err: error, path }, 'no control socket; reach this gateway with --url and an admin key');
+    dependencies.log.warn({ err: error, path }, 'no control socket; reach this gateway with --url and an admin key');
     return undefined;
   }
 }

@@ -2,11 +2,13 @@
  * How commands reach the gateway: through its control socket, or over HTTP with `--url` and an admin key. Where no gateway
  * runs, the same routes are served in this process over the data directory, so each command is written once.
  */
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { createInterface } from 'node:readline';
 import { dirname, join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { ReadableStream } from 'node:stream/web';
 import type { Command } from 'commander';
 import { findConfig, loadConfig } from '../config.ts';
 import type { Json } from '../core/metric.ts';
@@ -26,6 +28,7 @@ export class CommandFailed extends Error {
 export interface CallOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   readonly body?: Json;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Connection {
@@ -37,7 +40,6 @@ export interface Connection {
   readonly call: (method: string, path: string, options?: CallOptions) => Promise<unknown>;
   /** The lines of an NDJSON answer as they come. */
   readonly lines: (method: string, path: string, options?: CallOptions) => AsyncIterable<unknown>;
-  readonly close: () => Promise<void>;
 }
 
 export interface ConnectionOptions {
@@ -57,24 +59,33 @@ export function withConnectionOptions(command: Command): Command {
     );
 }
 
-/** Where the gateway of this config keeps its files. */
-export async function dataLocation(
-  config: string | undefined,
-): Promise<{ databasePath: string; dataDirectory: string }> {
-  const pipeline = await loadConfig(findConfig(config));
-  const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
-  return { databasePath, dataDirectory: resolve(pipeline.dataDirectory ?? dirname(databasePath)) };
+export interface DataLocation {
+  readonly databasePath: string;
+  readonly dataDirectory: string;
+  readonly retentionDays: number;
 }
 
-interface Target {
-  readonly target: string;
-  readonly send: (
-    method: string,
-    path: string,
-    headers: Record<string, string>,
-    body: string | undefined,
-  ) => Promise<IncomingMessage>;
+/** Where the gateway of this config keeps its files. */
+export async function dataLocation(config: string | undefined): Promise<DataLocation> {
+  const pipeline = await loadConfig(findConfig(config));
+  const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
+  const dataDirectory = resolve(pipeline.dataDirectory ?? dirname(databasePath));
+  return { databasePath, dataDirectory, retentionDays: pipeline.retentionDays ?? 90 };
 }
+
+/** An answer, wherever it comes from. */
+interface Answer {
+  readonly status: number;
+  readonly text: () => Promise<string>;
+  readonly lines: () => AsyncIterable<string>;
+}
+
+type Send = (
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body: string | undefined,
+) => Promise<Answer>;
 
 /** @returns undefined where no gateway runs and `--url` is not given */
 export async function connectToRunning({
@@ -86,16 +97,17 @@ export async function connectToRunning({
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
       throw new CommandFailed(`--url ${url}: expected an http:// or https:// address`, EXIT.usage);
     }
-    if (key === undefined)
+    if (key === undefined) {
       throw new CommandFailed('--url needs an admin key: set METRICS_ADMIN_KEY, or give --key', EXIT.usage);
-    return overTarget(overNetwork(new URL(url), key));
+    }
+    return connection(new URL(url).origin, true, overNetwork(new URL(url), key));
   }
   const { dataDirectory } = await dataLocation(config);
   const path = join(dataDirectory, 'control.sock');
-  const connection = overTarget(overSocket(path));
+  const found = connection(path, true, overSocket(path));
   try {
-    await connection.call('GET', '/livez');
-    return connection;
+    await found.call('GET', '/livez');
+    return found;
   } catch (error) {
     const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
@@ -105,20 +117,46 @@ export async function connectToRunning({
 
 /** @throws CommandFailed where no gateway runs */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const connection = await connectToRunning(options);
-  if (connection !== undefined) return connection;
+  const running = await connectToRunning(options);
+  if (running !== undefined) return running;
   const { dataDirectory } = await dataLocation(options.config);
   throw new CommandFailed(`no gateway runs on ${dataDirectory}; start it with: mcp-metrics start`, EXIT.unavailable);
 }
 
-const overSocket = (path: string): Target => ({
-  target: path,
-  send: (method, target, headers, body) => send(httpRequest, { socketPath: path, method, path: target, headers }, body),
-});
+/** Where no gateway runs, the data directory is opened by this process for as long as `use` takes. */
+export async function withConnection<Result>(
+  options: ConnectionOptions,
+  use: (connection: Connection) => Promise<Result>,
+): Promise<Result> {
+  const running = await connectToRunning(options);
+  if (running !== undefined) return use(running);
+  const { openOffline } = await import('./offline.ts');
+  const location = await dataLocation(options.config);
+  const offline = await openOffline(location);
+  try {
+    return await use(
+      connection(location.dataDirectory, false, async (...request) => {
+        const answer = await offline.request(...request);
+        return {
+          status: answer.status,
+          text: () => answer.text(),
+          lines: () => createInterface({ input: Readable.fromWeb(answer.body as ReadableStream) }),
+        };
+      }),
+    );
+  } finally {
+    await offline.close();
+  }
+}
 
-const overNetwork = (url: URL, key: string): Target => ({
-  target: url.origin,
-  send: (method, target, headers, body) =>
+const overSocket =
+  (path: string): Send =>
+  (method, target, headers, body) =>
+    send(httpRequest, { socketPath: path, method, path: target, headers }, body);
+
+const overNetwork =
+  (url: URL, key: string): Send =>
+  (method, target, headers, body) =>
     send(
       url.protocol === 'https:' ? httpsRequest : httpRequest,
       {
@@ -126,19 +164,20 @@ const overNetwork = (url: URL, key: string): Target => ({
         port: url.port,
         method,
         path: `${url.pathname.replace(/\/$/, '')}${target}`,
-        headers: { ...headers, 'X-API-Key': key },
+        headers: { 'X-API-Key': key, ...headers },
       },
       body,
-    ),
-});
+    );
 
-function send(
-  request: typeof httpRequest,
-  options: RequestOptions,
-  body: string | undefined,
-): Promise<IncomingMessage> {
+function send(request: typeof httpRequest, options: RequestOptions, body: string | undefined): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(options, resolve);
+    const outgoing = request(options, (incoming) =>
+      resolve({
+        status: incoming.statusCode ?? 0,
+        text: () => text(incoming),
+        lines: () => createInterface({ input: incoming }),
+      }),
+    );
     outgoing.on('error', (error) =>
       reject(new CommandFailed(`the gateway cannot be reached: ${error.message}`, EXIT.unavailable, error)),
     );
@@ -146,41 +185,39 @@ function send(
   });
 }
 
-function overTarget({ target, send: sendTo }: Target): Connection {
-  const open = async (
-    method: string,
-    path: string,
-    { query = {}, body }: CallOptions = {},
-  ): Promise<IncomingMessage> => {
+function connection(target: string, running: boolean, sendTo: Send): Connection {
+  const open = async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
+    const { query = {}, body } = options;
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       for (const item of Array.isArray(value) ? (value as readonly string[]) : [value])
         if (item !== undefined) search.append(name, String(item));
     }
-    const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    const headers = {
+      ...(body === undefined ? undefined : { 'Content-Type': 'application/json' }),
+      ...options.headers,
+    };
     const answer = await sendTo(
       method,
       search.size === 0 ? path : `${path}?${search.toString()}`,
       headers,
       body === undefined ? undefined : JSON.stringify(body),
     );
-    const status = answer.statusCode ?? 0;
-    if (status >= 200 && status < 300) return answer;
-    throw failureOf(status, await text(answer));
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw failureOf(answer.status, await answer.text());
   };
   return {
     target,
-    running: true,
+    running,
     call: async (method, path, options) => {
-      const content = await text(await open(method, path, options));
+      const content = await (await open(method, path, options)).text();
       return content === '' ? undefined : (JSON.parse(content) as unknown);
     },
     lines: async function* (method, path, options) {
-      for await (const line of createInterface({ input: await open(method, path, options) })) {
+      for await (const line of (await open(method, path, options)).lines()) {
         if (line !== '') yield JSON.parse(line) as unknown;
       }
     },
-    close: () => Promise.resolve(),
   };
 }
 

@@ -1,9 +1,8 @@
 /** `mcp-metrics demo`: realistic MCP traffic at a chosen rate, with a live line that says how it goes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { CommandFailed, connect, type ConnectionOptions } from './connection.ts';
+import { CommandFailed, connect, type Connection, type ConnectionOptions } from './connection.ts';
 import { type DemoMetric, demoTraffic } from './demo-traffic.ts';
-import { EXIT } from './exit-codes.ts';
 
 interface DemoOptions extends ConnectionOptions {
   readonly rate: number;
@@ -30,6 +29,7 @@ export function demoCommand(command: Command): Command {
     .option('--service <name>', 'the service that the metrics claim', 'demo')
     .action(async ({ rate, duration, service, ...where }: DemoOptions) => {
       const connection = await connect(where);
+      const key = await temporaryKey(connection);
       const next = demoTraffic();
       const live = process.stderr.isTTY === true;
       const began = performance.now();
@@ -57,7 +57,7 @@ export function demoCommand(command: Command): Command {
         while (due >= 1) {
           const metrics = waiting.splice(0, Math.min(Math.floor(due), MAX_METRICS));
           due -= metrics.length;
-          accepted += await sendBatch(connection, service, metrics);
+          accepted += await sendBatch(connection, key.secret, service, metrics);
         }
         if (live || performance.now() - lastLine > 10_000) {
           lastLine = performance.now();
@@ -66,11 +66,27 @@ export function demoCommand(command: Command): Command {
         await sleep(Math.max(0, began + tick * TICK_MS - performance.now()));
       }
       tell('\n');
+      await connection.call('DELETE', `/admin/keys/${key.id}`);
     });
 }
 
+/** A key for this demo alone: revoked at its end, and after a day where the demo was killed. */
+async function temporaryKey(connection: Connection): Promise<{ id: string; secret: string }> {
+  const body = {
+    service: 'demo',
+    description: 'made by mcp-metrics demo',
+    expires_at: new Date(Date.now() + 86_400_000).toISOString(),
+  };
+  const { key, secret } = (await connection.call('POST', '/admin/keys', { body })) as {
+    key: { id: string };
+    secret: string;
+  };
+  return { id: key.id, secret };
+}
+
 async function sendBatch(
-  connection: Awaited<ReturnType<typeof connect>>,
+  connection: Connection,
+  secret: string,
   service: string,
   metrics: readonly DemoMetric[],
 ): Promise<number> {
@@ -82,14 +98,14 @@ async function sendBatch(
   };
   for (;;) {
     try {
-      const answer = (await connection.call('POST', '/metrics', { body })) as { accepted?: number };
+      const answer = (await connection.call('POST', '/metrics', { body, headers: { 'X-API-Key': secret } })) as {
+        accepted?: number;
+      };
       return answer.accepted ?? 0;
     } catch (error) {
       // Limits are met by waiting, as any client should.
       if (error instanceof CommandFailed && /^(429|503):/.test(error.message)) await sleep(1000);
-      else if (error instanceof CommandFailed && error.message.startsWith('403:')) {
-        throw new CommandFailed(`${error.message} Give a key of scope ingest with --key.`, EXIT.failed, error);
-      } else throw error;
+      else throw error;
     }
   }
 }

@@ -8,8 +8,12 @@ import { CommandFailed, withConnectionOptions } from './connection.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { healthCommand } from './health.ts';
+import { journalCommand } from './journal.ts';
 import { keysCommand } from './keys.ts';
+import { maintenanceCommands } from './maintenance.ts';
 import { migrateCommand } from './migrate.ts';
+import { queryCommand } from './query.ts';
+import { retentionCommand } from './retention.ts';
 import { tailCommand } from './tail.ts';
 
 const program = new Command('mcp-metrics')
@@ -50,7 +54,11 @@ program
   });
 
 program.addCommand(keysCommand());
+program.addCommand(retentionCommand());
+queryCommand(withConnectionOptions(program.command('query')));
 program.addCommand(migrateCommand());
+program.addCommand(journalCommand());
+for (const command of maintenanceCommands()) program.addCommand(command);
 healthCommand(withConnectionOptions(program.command('health')));
 tailCommand(withConnectionOptions(program.command('tail')));
 demoCommand(withConnectionOptions(program.command('demo')));

@@ -6,15 +6,24 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { Client } from '../core/phases.ts';
-import type { App } from './app.ts';
+import { type App, createApp } from './app.ts';
+import type { HttpDependencies } from './dependencies.ts';
+import { type MaintenanceDependencies, maintenanceRoutes } from './maintenance.ts';
 
 /** Who is at the other end of the control socket. */
-export const LOCAL_OPERATOR: Client = {
+const LOCAL_OPERATOR: Client = {
   keyId: 'control-socket',
   service: 'control-socket',
   scopes: ['ingest', 'read', 'admin'],
   limits: {},
 };
+
+/** The app for whoever owns the data directory: no key is asked for, and there is more that can be done. */
+export function createControlApp(dependencies: HttpDependencies, maintenance: MaintenanceDependencies): App {
+  const app = createApp({ ...dependencies, authenticate: () => LOCAL_OPERATOR });
+  app.route('/', maintenanceRoutes(maintenance));
+  return app;
+}
 
 export interface ControlListener {
   readonly path: string;

@@ -40,7 +40,9 @@ export interface RunningGateway extends Child {
   readonly flush: () => Promise<void>;
 }
 
-const FROM_SOURCE = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat() as [string];
+export const FROM_SOURCE = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat() as [
+  string,
+];
 
 /** Starts a gateway and returns at once; it may not be ready, or never be. */
 export async function spawnGateway(options: GatewayOptions): Promise<RunningGateway> {
