@@ -47,8 +47,8 @@ t.test('beside a running gateway', async (t) => {
   t.teardown(() => gateway.stop());
   const env = {
     SQLITE_DB_PATH: gateway.databasePath,
-    OTEL_PROMETHEUS_PORT: String(new URL(gateway.scrapeUrl).port),
-    METRICS_SERVICE_PORT: String(new URL(gateway.url).port),
+    OTEL_PROMETHEUS_PORT: new URL(gateway.scrapeUrl).port,
+    METRICS_SERVICE_PORT: new URL(gateway.url).port,
   };
   const send = (key: string): Promise<Response> =>
     gateway.post({ service: 'cli', metrics: [metric] }, { 'x-api-key': key });
@@ -212,7 +212,7 @@ t.test('doctor finds what is broken and says what to do', async (t) => {
   squatter.close();
 
   const broken = join(dataDirectory, 'broken.db');
-  await writeFile(broken, `${'SQLite format 3\0'}${'x'.repeat(8192)}`);
+  await writeFile(broken, `SQLite format 3\0${'x'.repeat(8192)}`);
   t.match(await finding({ SQLITE_DB_PATH: broken }, 'database'), {
     code: 1,
     status: 'fault',
