@@ -58,8 +58,11 @@ export interface EventWriter {
     bucketMs: number,
     rebuilt: RebuiltBucket,
   ) => void;
-  /** Runs other work on the same tables in a transaction, and tells all writers that their caches are void. */
-  readonly exclusively: <T>(work: () => T) => T;
+  /**
+   * Runs other work on the same tables in a transaction, and tells writers in other processes that their caches are void.
+   * @param voids what of this writer's own caches the work makes void
+   */
+  readonly exclusively: <T>(voids: 'nothing' | 'rollups' | 'all', work: () => T) => T;
   readonly reset: () => void;
 }
 
@@ -248,20 +251,25 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     return written;
   });
 
-  function exclusively<T>(work: () => T): T {
+  function exclusively<T>(voids: 'nothing' | 'rollups' | 'all', work: () => T): T {
     try {
-      return db
+      const result = db
         .transaction(() => {
           begin();
-          const result = work();
+          const made = work();
           raiseGeneration.run();
-          generation += 1;
-          return result;
+          return made;
         })
         .immediate();
+      generation += 1;
+      if (voids === 'rollups') rollups.reset();
+      else if (voids === 'all') reset();
+      return result;
+    } catch (error) {
+      reset();
+      throw error;
     } finally {
       lastOrigin = undefined;
-      reset();
     }
   }
 
@@ -282,7 +290,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       return journalId === null ? undefined : { journalId, sequence, count };
     },
     replaceRollups: (table, bucket, bucketMs, { rows, throughId }) =>
-      exclusively(() => {
+      exclusively('rollups', () => {
         rollups.reset();
         const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
         target.replace(bucket, rows);

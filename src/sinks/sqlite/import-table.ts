@@ -33,7 +33,7 @@ export function openImportTable(db: Database.Database, writer: EventWriter): Imp
   return {
     anchors: () => anchors.all(),
     take: (lineage, events, { sourceTable, sourceId, digest }) => {
-      writer.exclusively(() => {
+      writer.exclusively('nothing', () => {
         for (const { event, requestId, receivedAt, service, serviceVersion, instanceId } of events) {
           writer.add(event, {
             requestId,

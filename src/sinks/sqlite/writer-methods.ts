@@ -124,13 +124,13 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
     deleteRollups: (table: 'rollup_hourly' | 'rollup_daily', cutoff: number) =>
       held(() => {
         const { writer, cleanup } = use();
-        return writer.exclusively(() => cleanup.deleteRollups(table, cutoff));
+        return writer.exclusively('rollups', () => cleanup.deleteRollups(table, cutoff));
       }),
     deleteUnused: (table: DictionaryTable, cutoff: number, cursor: number) =>
       held(() => {
         const { writer, cleanup } = use();
         const { ids, done, cursor: next } = cleanup.findUnused(table, cutoff, cursor);
-        if (ids.length > 0) writer.exclusively(() => cleanup.deleteRows(table, ids));
+        if (ids.length > 0) writer.exclusively('all', () => cleanup.deleteRows(table, ids));
         return { deleted: ids.length, done, cursor: next };
       }),
     importAnchors: (): StoredAnchor[] => use().imports.anchors(),

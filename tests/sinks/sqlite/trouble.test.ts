@@ -9,6 +9,7 @@ import { openKeyStore } from '../../../src/sinks/sqlite/key-store.ts';
 import { UnusableDatabase } from '../../../src/sinks/sqlite/migrate.ts';
 import { sqlite } from '../../../src/sinks/sqlite/sqlite.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
+import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
 import { batchOf, JOURNAL_ID, memoryLog, query, recorder, settableClock } from './harness.ts';
 
 const body = (value: number): JsonBody => ({
@@ -98,7 +99,7 @@ t.test('a sink says in its health what is wrong, and when it is over', async (t)
   const dataDirectory = t.testdir();
   const log = memoryLog();
   const sink = sqlite();
-  const context = { log, clock: settableClock(0), dataDirectory, telemetry: undefined as never };
+  const context = { log, clock: settableClock(0), dataDirectory, telemetry: createTelemetry() };
   await sink.start?.(context);
   t.teardown(() => sink.stop?.());
   t.strictSame(sink.health?.(), { healthy: true });
@@ -119,7 +120,7 @@ t.test('a sink says in its health what is wrong, and when it is over', async (t)
 t.test('an aborted write rejects at once; coming again it counts once', async (t) => {
   const dataDirectory = t.testdir();
   const sink = sqlite();
-  await sink.start?.({ log: memoryLog(), clock: settableClock(0), dataDirectory, telemetry: undefined as never });
+  await sink.start?.({ log: memoryLog(), clock: settableClock(0), dataDirectory, telemetry: createTelemetry() });
   t.teardown(() => sink.stop?.());
   const { record } = recorder();
   const batch = batchOf([record(body(1))]);
@@ -138,7 +139,7 @@ t.test('sink and keys share one file; the last to close it does', async (t) => {
   const clock = settableClock(0);
   const sink = sqlite({ path });
   const keys = await openKeyStore({ path, log, clock });
-  await sink.start?.({ log, clock, dataDirectory, telemetry: undefined as never });
+  await sink.start?.({ log, clock, dataDirectory, telemetry: createTelemetry() });
   await sink.stop?.();
   await keys.create({ service: 's', scopes: ['ingest'] });
   await sink.stop?.();

@@ -18,6 +18,8 @@ export interface Cursor {
   readonly id: number;
 }
 
+const FIRST_STEP_MS = 600_000;
+
 export interface RawOptions {
   readonly view: string;
   readonly from: number;
@@ -38,17 +40,23 @@ export function rawEvents(db: Database.Database, { view, from, to, filters, limi
   const unknown = names.find((name) => !allowed.includes(name));
   if (allowed.length === 0 || unknown !== undefined) throw new TypeError(`${view} has no filter ${unknown ?? ''}`);
   const conditions = ['timestamp >= ?', 'timestamp < ?', ...names.map((name) => `${name} = ?`)];
-  const values: (string | number)[] = [from, to, ...Object.values(filters)];
+  const values = Object.values(filters);
   if (after !== undefined) {
-    conditions.push('timestamp <= ?', '(timestamp, id) < (?, ?)');
-    values.push(after.timestamp, after.timestamp, after.id);
+    conditions.push('(timestamp, id) < (?, ?)');
+    values.push(after.timestamp, after.id);
   }
   // Ids first: what is only sorted away needs no JSON put together.
-  const found = db
-    .prepare<(string | number)[], Cursor>(
-      `SELECT id, timestamp FROM ${view} WHERE ${conditions.join(' AND ')} ORDER BY timestamp DESC, id DESC LIMIT ?`,
-    )
-    .all(...values, limit + 1);
+  const select = db.prepare<(string | number)[], Cursor>(
+    `SELECT id, timestamp FROM ${view} WHERE ${conditions.join(' AND ')} ORDER BY timestamp DESC, id DESC LIMIT ?`,
+  );
+  // From the newest back in growing steps, so that a full page does not wait for the whole range to be sorted.
+  const found: Cursor[] = [];
+  let end = after === undefined ? to : Math.min(to, after.timestamp + 1);
+  for (let width = FIRST_STEP_MS; end > from && found.length <= limit; width *= 4) {
+    const begin = Math.max(from, end - width);
+    found.push(...select.all(begin, end, ...values, limit + 1 - found.length));
+    end = begin;
+  }
   const page = found.slice(0, limit);
   const byId = db.prepare<[number], Record<string, unknown>>(`SELECT * FROM ${view} WHERE id = ?`);
   const rows = page.flatMap(({ id }) => {
