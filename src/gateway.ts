@@ -31,6 +31,7 @@ import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
 import type { RateLimitProcessor } from './processors/rate-limit.ts';
 import type { PrometheusSettings } from './sinks/otel/reader-settings.ts';
 import { openKeyStore } from './sinks/sqlite/key-store.ts';
+import { startCleanupSchedule } from './sinks/sqlite/retention-schedule.ts';
 import { openStore } from './sinks/sqlite/store.ts';
 import { registerProcessMetrics } from './telemetry/process-metrics.ts';
 import { systemClock } from './telemetry/system-clock.ts';
@@ -91,6 +92,8 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     undo.push(() => store.close());
     const { retention, history } = store;
     await retention.applyDefaults(pipeline.retentionDays ?? 90, clock.now());
+    const cleanup = startCleanupSchedule({ retention, log: log.child({ part: 'retention' }), clock });
+    undo.push(() => cleanup.stop());
     await keys.syncEnvironment(pipeline.environmentKeys ?? []);
 
     const buffer = pipeline.processors.at(-1) as BufferProcessor;
@@ -184,6 +187,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       for (const stage of chain.toReversed()) await step(stage.name, () => stage.stop?.());
       await step('idempotency', idempotency.stop);
       await step('journal', journal.close);
+      await step('retention', cleanup.stop);
       await step('keys', keys.close);
       await step('store', store.close);
       await step('lock', lock.release);

@@ -22,7 +22,7 @@ import type { WriterMethods } from './writer-methods.ts';
 
 export interface StoreOptions {
   readonly log: Log;
-  /** Limits of dictionaries and rollups; the first to open the file decides. */
+  /** Limits of dictionaries and rollups. Who gives some sets them for all that share the file. */
   readonly caps?: Partial<WriterCaps>;
 }
 
@@ -70,6 +70,8 @@ export interface KeyCalls {
 export type KeyListener = (keys: readonly StoredKey[], all: boolean) => void;
 
 interface Shared {
+  /** What a thread starts with, also one that takes a crashed one's place. */
+  readonly settings: { readonly path: string; caps: WriterCaps };
   readonly client: WorkerClient<WriterMethods>;
   /** Started with the first question. */
   readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
@@ -100,6 +102,10 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
   const shared = await opening;
   shared.openings += 1;
   const { client, listeners } = shared;
+  if (options.caps !== undefined && Object.keys(options.caps).length > 0) {
+    shared.settings.caps = { ...DEFAULT_CAPS, ...options.caps };
+    await client.call('configure', [shared.settings.caps]);
+  }
   const own = new Set<KeyListener>();
   let closed = false;
   return {
@@ -142,14 +148,15 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
   };
 }
 
-async function openShared(path: string, { log, caps }: StoreOptions): Promise<Shared> {
+async function openShared(path: string, { log }: StoreOptions): Promise<Shared> {
   const listeners = new Set<KeyListener>();
   let parts: StoredKey[] = [];
   let policies: readonly RetentionPolicy[] = [];
+  const settings = { path, caps: DEFAULT_CAPS };
   const start = (): Promise<WorkerClient<WriterMethods>> =>
     startWorker<WriterMethods>({
       script: 'writer-worker',
-      workerData: { path, caps: { ...DEFAULT_CAPS, ...caps } },
+      workerData: settings,
       onMessage: (message) => {
         if (message.kind === 'log') {
           log[message.level](message.fields, message.message);
@@ -174,7 +181,7 @@ async function openShared(path: string, { log, caps }: StoreOptions): Promise<Sh
       const { reader, closeReader } = openReader(path, log);
       const retention = createRetention({ writer: client, reader }, () => policies);
       const history = createHistory(reader, () => policies);
-      return { client, listeners, reader, closeReader, retention, history, openings: 0 };
+      return { settings, client, listeners, reader, closeReader, retention, history, openings: 0 };
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);

@@ -26,6 +26,8 @@ export interface WriterConnection {
   readonly takeRewind: () => Rewind | undefined;
   /** After an error that the connection itself may suffer from, the next `use` opens anew. */
   readonly doubt: (error: unknown) => void;
+  /** Sets other limits for what is written from now on. */
+  readonly configure: (caps: WriterCaps) => void;
   readonly close: () => void;
 }
 
@@ -99,6 +101,12 @@ export function openConnection(
     doubt: (error) => {
       const code = (error as { code?: unknown } | undefined)?.code;
       if (typeof code === 'string' && CONNECTION_ERRORS.test(code)) doubtful = true;
+    },
+    configure: (next) => {
+      caps = next;
+      if (open === undefined) return;
+      const writer = openEventWriter(open.db, caps);
+      open = { ...open, writer, imports: openImportTable(open.db, writer) };
     },
     close: () => {
       open?.db.close();

@@ -37,7 +37,8 @@ function held<T extends object>(work: () => T): Held<T> {
 
 export type WriterMethods = ReturnType<typeof createWriterMethods>;
 
-export function createWriterMethods({ path, caps, restarted }: WriterSettings, events: WriterEvents) {
+export function createWriterMethods({ path, caps: initialCaps, restarted }: WriterSettings, events: WriterEvents) {
+  let caps = initialCaps;
   const connection = openConnection(path, caps, events.log, () => publishAllKeys());
   const { use } = connection;
   let keyGeneration = use().keys.generation();
@@ -139,6 +140,10 @@ export function createWriterMethods({ path, caps, restarted }: WriterSettings, e
       const taken = use().imports.takeKeys(...args);
       publishAllKeys();
       return taken;
+    },
+    configure: (next: WriterCaps): void => {
+      caps = next;
+      connection.configure(next);
     },
     rollupCaps: (): RollupCaps => caps,
     replaceRollups: (...args: Parameters<EventWriter['replaceRollups']>) =>
