@@ -176,15 +176,13 @@ t.test('the dashboards on real data', { skip }, async (t) => {
 
   await t.test('sparse series count whole, where increase() does not', async (t) => {
     // Only the demo's metrics lie in this window; many of its series got their first sample in it.
-    const range = { __range: `${now - before}ms` };
+    const window = `${now - before}ms`;
+    const range = { __range: window };
     const query = "SELECT count(*) FROM tool_metrics WHERE service = 'demo' AND method = 'tools/call'";
     const wanted = sql(query);
     t.ok(wanted > ROUNDS);
     t.equal(await valueOf('Tool calls', range), wanted);
-    const [increase] = await ask(
-      `sum(increase(mcp_tool_executions_total{method="tools/call"}[${range.__range}]))`,
-      now,
-    );
+    const [increase] = await ask(`sum(increase(mcp_tool_executions_total{method="tools/call"}[${window}]))`, now);
     t.ok((increase?.value ?? 0) < wanted * 0.9, `increase() gives ${increase?.value} of ${wanted}`);
   });
 
