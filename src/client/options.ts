@@ -42,7 +42,8 @@ export interface ResolvedOptions {
   readonly disabled: string | undefined;
   /** Of `POST /metrics`. */
   readonly url: string;
-  readonly apiKey: string;
+  /** Of every request, the key among them. */
+  readonly headers: Headers | undefined;
   readonly service: string;
   readonly version: string | undefined;
   readonly instanceId: string | undefined;
@@ -62,13 +63,22 @@ const clean = (text: string | undefined, forbidden: RegExp, longest: number): st
   text?.replace(forbidden, '-').slice(0, longest);
 
 const between = (value: number | undefined, preset: number, least: number, most: number): number =>
-  value === undefined || Number.isNaN(value) ? preset : Math.min(Math.max(value, least), most);
+  Math.min(Math.max(value ?? preset, least), most) || least;
 
 function ingestUrl(base: string): string | undefined {
   try {
     const url = new URL(base);
     if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return undefined;
     return `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/metrics$/, '')}/metrics`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Made as the client is: Node loads all of `fetch` with the first `Headers`, which is no matter for the first batch. */
+function requestHeaders(apiKey: string): Headers | undefined {
+  try {
+    return new Headers({ 'content-type': 'application/json', 'x-api-key': apiKey });
   } catch {
     return undefined;
   }
@@ -93,9 +103,10 @@ export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
   };
 
   let disabled: string | undefined;
+  let headers: Headers | undefined;
   if (given.enabled === false) disabled = 'switched off';
   else if (apiKey === '') disabled = 'set METRICS_API_KEY or pass apiKey';
-  else if (!/^[\x21-\x7e]+$/.test(apiKey)) disabled = 'the API key does not fit into a header';
+  else if ((headers = requestHeaders(apiKey)) === undefined) disabled = 'the API key does not fit into a header';
   else if (url === undefined) disabled = 'METRICS_SERVICE_URL or url is no plain http(s) address';
   if (disabled !== undefined && given.enabled !== false && (!saidDisabled || apiKey !== '')) {
     saidDisabled = true;
@@ -105,7 +116,7 @@ export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
   return {
     disabled,
     url: url ?? '',
-    apiKey,
+    headers,
     service: clean(service, /[^A-Za-z0-9_-]/g, 100) || 'unknown_service',
     version: given.version?.slice(0, 50),
     instanceId: clean(given.instanceId, /[^A-Za-z0-9_.-]/g, 100) || undefined,

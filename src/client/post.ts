@@ -52,21 +52,19 @@ export async function sealBatch(head: string, metrics: readonly string[], now: n
 export async function postBatch(
   send: typeof fetch,
   url: string,
-  apiKey: string,
+  headers: Headers | undefined,
   batch: Batch,
   signal: AbortSignal,
 ): Promise<Answer> {
   let response: Response | undefined;
   let told: Partial<Record<'rejected' | 'detail' | 'errors', unknown>> = {};
   try {
+    const all = new Headers(headers);
+    all.set('idempotency-key', batch.key);
+    if (batch.gzip) all.set('content-encoding', 'gzip');
     response = await send(url, {
       method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'x-api-key': apiKey,
-        'idempotency-key': batch.key,
-        ...(batch.gzip && { 'content-encoding': 'gzip' }),
-      },
+      headers: all,
       body: batch.body,
       // A redirect would take the key to another host.
       redirect: 'manual',

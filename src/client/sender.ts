@@ -95,7 +95,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       notBefore = monotonicNow() + (waitMs ?? backoffMs(failures));
       failures += 1;
       if (failures === 3)
-        warn('unreachable', `no success at ${options.url} (answer ${status}); metrics are kept and sent later`);
+        warn('unreachable', `no success at ${options.url} (${status || 'no answer'}), metrics are kept and sent later`);
     }
   };
 
@@ -109,7 +109,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     abort = () => controller.abort();
     const timeout = backgroundTimer(abort, options.requestTimeoutMs);
     stats.requests += 1;
-    const answer = await postBatch(options.fetch, options.url, options.apiKey, batch, controller.signal);
+    const answer = await postBatch(options.fetch, options.url, options.headers, batch, controller.signal);
     clearTimeout(timeout);
     abort = undefined;
     // After shutdown's deadline the batch is no longer ours to settle.

@@ -36,7 +36,7 @@ t.test('a process that has nothing more to do sends what is left before it ends'
 t.test('without a gateway it ends soon all the same', async (t) => {
   const { code, ms } = await run('http://127.0.0.1:9', `client.custom('x');`);
   t.equal(code, 0);
-  t.ok(ms < 5000, `${ms} ms`);
+  t.ok(ms < 9000, `${ms} ms`);
 });
 
 t.test('a gateway that takes the connection and says nothing keeps it for seconds, not for ever', async (t) => {
@@ -46,7 +46,7 @@ t.test('a gateway that takes the connection and says nothing keeps it for second
   const { port } = silent.address() as AddressInfo;
   const { code, ms } = await run(`http://127.0.0.1:${port}`, `client.custom('x');`);
   t.equal(code, 0);
-  t.ok(ms < 6000, `${ms} ms`);
+  t.ok(ms < 9000, `${ms} ms`);
 });
 
 t.test('after a shutdown that ran out of time, a request that hangs does not keep it', async (t) => {
@@ -57,7 +57,7 @@ t.test('after a shutdown that ran out of time, a request that hangs does not kee
   const program = `client.custom('x'); await client.shutdown({ timeoutMs: 100 });`;
   const { code, ms } = await run(`http://127.0.0.1:${port}`, program, 'requestTimeoutMs: 60_000');
   t.equal(code, 0);
-  t.ok(ms < 6000, `${ms} ms`);
+  t.ok(ms < 9000, `${ms} ms`);
 });
 
 t.test('the client listens to no signal, and many clients to beforeExit once', async (t) => {

@@ -1,6 +1,5 @@
 /** What one connection's messages tell: every request from its seeing to its answer, whatever way it ends. */
 import { monotonicNow } from '../runtime.ts';
-import { isHttpServer, transportKind } from './transport-tap.ts';
 import type { Tap, TapTransport } from './transport-tap.ts';
 import { jsonBytes } from './json-size.ts';
 import { member, metaMember, readMessage, textMember } from './message.ts';
@@ -10,6 +9,7 @@ import type { OpenRequest, OpenRequests } from './open-requests.ts';
 import { createSession } from './session.ts';
 import type { Session } from './session.ts';
 import type { Recorder } from './recorder.ts';
+import { readTraits } from './transport-traits.ts';
 
 /** Which way a request goes, seen from the side that is instrumented. */
 export type Direction = 'received' | 'sent';
@@ -49,8 +49,7 @@ function outcomeOf(message: Response, outputBytes: number): Outcome {
 
 /** Follows one connection. What it finds goes to the recorder. */
 export function createConnection(transport: TapTransport, recorder: Recorder): Tap {
-  const kind = transportKind(transport);
-  const httpServer = isHttpServer(transport);
+  const traits = readTraits(transport);
   const open: Readonly<Record<Direction, OpenRequests>> = {
     received: createOpenRequests(),
     sent: createOpenRequests(),
@@ -65,7 +64,7 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       (typeof transport.sessionId === 'string' ? transport.sessionId : undefined);
     if (id !== undefined) own = recorder.sessions(id, () => createSession(recorder.sessionKey(id), now));
     // Over HTTP without a session id, requests of many clients may share a connection, or each have its own.
-    else own ??= createSession(httpServer ? undefined : recorder.sessionKey(undefined), now);
+    else own ??= createSession(traits.isHttpServer ? undefined : recorder.sessionKey(undefined), now);
     return own;
   };
 
@@ -100,7 +99,7 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
   };
 
   const finish = (direction: Direction, request: OpenRequest | undefined, outcome: Outcome): void => {
-    if (request !== undefined) recorder.operation(direction, request, outcome, monotonicNow(), kind);
+    if (request !== undefined) recorder.operation(direction, request, outcome, monotonicNow(), traits);
   };
 
   const notified = (direction: Direction, message: Notification): void => {
@@ -159,7 +158,7 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       for (const direction of ['received', 'sent'] as const) {
         for (const request of open[direction].takeAll()) finish(direction, request, { errorCode: 'connection_closed' });
       }
-      if (own !== undefined) recorder.connectionClosed(own, monotonicNow(), kind);
+      if (own !== undefined) recorder.connectionClosed(own, monotonicNow(), traits);
       own = undefined;
     },
   };

@@ -9,6 +9,7 @@ import { instrumentsOf } from './otel.ts';
 import type { Attributes, MeterProviderLike } from './otel.ts';
 import { createSessions } from './session.ts';
 import type { Flow, Session } from './session.ts';
+import type { TransportTraits } from './transport-traits.ts';
 
 export interface McpInstrumentationOptions {
   /** `server_name` of the metrics. Default the name under which the server presents itself. */
@@ -37,10 +38,10 @@ export interface Recorder {
     request: OpenRequest,
     outcome: Outcome,
     now: number,
-    kind: 'pipe' | 'tcp' | undefined,
+    traits: TransportTraits,
   ) => void;
   readonly notification: (direction: Direction, method: string) => void;
-  readonly connectionClosed: (session: Session, now: number, kind: 'pipe' | 'tcp' | undefined) => void;
+  readonly connectionClosed: (session: Session, now: number, traits: TransportTraits) => void;
 }
 
 /** What is learned of a server over all its connections; a server may be made anew for each request. */
@@ -92,9 +93,8 @@ export function createRecorder(
     if (options.serverName === undefined) serverName = textMember(info, 'name') ?? serverName;
   };
 
-  const transportAttributes = (kind: 'pipe' | 'tcp' | undefined, version: string | undefined): Attributes => ({
-    ...(kind !== undefined && { 'network.transport': kind }),
-    ...(kind === 'tcp' && { 'network.protocol.name': 'http' }),
+  const common = ({ attributes }: TransportTraits, version: string | undefined): Attributes => ({
+    ...attributes,
     ...(version !== undefined && { 'mcp.protocol.version': version }),
   });
 
@@ -118,7 +118,7 @@ export function createRecorder(
         });
       }
     },
-    operation: (direction, request, { errorCode, rpcCode, outputBytes, result }, now, kind) => {
+    operation: (direction, request, { errorCode, rpcCode, outputBytes, result }, now, traits) => {
       const success = errorCode === undefined;
       if (direction === main && result !== undefined) learn(request, result);
       const method = methodLabel(request.method, known.extensions, success);
@@ -157,7 +157,7 @@ export function createRecorder(
         ...(!isTool && name !== undefined && { 'gen_ai.prompt.name': name }),
         ...(errorCode !== undefined && { 'error.type': errorCode }),
         ...(rpcCode !== undefined && { 'rpc.response.status_code': String(rpcCode) }),
-        ...transportAttributes(kind, protocolVersion),
+        ...common(traits, protocolVersion),
       });
     },
     notification: (direction, method) => {
@@ -165,13 +165,13 @@ export function createRecorder(
       const label = methodLabel(method, known.extensions, false);
       client.custom('mcp_notifications', { dimensions: { method: label, direction, server_name: serverName } });
     },
-    connectionClosed: (session, now, kind) => {
+    connectionClosed: (session, now, traits) => {
       if (session.key !== undefined && session.requests > 0) {
-        const attributes = transportAttributes(kind, session.protocolVersion);
+        const attributes = common(traits, session.protocolVersion);
         instruments?.session(main === 'received' ? 'server' : 'client', (now - session.beganAt) / 1000, attributes);
       }
       // A program that speaks over stdio is about to end.
-      if (kind === 'pipe') client.flush().catch(() => {});
+      if (traits.isPipe) client.flush().catch(() => {});
     },
   };
 }

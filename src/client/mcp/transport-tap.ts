@@ -94,15 +94,3 @@ export function tapTransport(transport: TapTransport, tap: Tap): void {
     return start.apply(transport, args);
   };
 }
-
-const has = (transport: object, ...names: readonly string[]): boolean => names.some((name) => name in transport);
-
-/** `pipe` for stdio, `tcp` for HTTP, undefined in memory (OpenTelemetry, recording MCP transport). */
-export function transportKind(transport: object): 'pipe' | 'tcp' | undefined {
-  if (has(transport, 'handleRequest', 'handleMessage', 'handlePostMessage', '_url')) return 'tcp';
-  return has(transport, '_stdin', '_serverParams', '_wire') ? 'pipe' : undefined;
-}
-
-/** True for a server's HTTP transport: a connection there need not be a session. */
-export const isHttpServer = (transport: object): boolean =>
-  has(transport, 'handleRequest', 'handleMessage', 'handlePostMessage');

@@ -10,6 +10,13 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { Client as Client2, StreamableHTTPClientTransport as ClientTransport2 } from '@modelcontextprotocol/client';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, McpServer as McpServer2 } from '@modelcontextprotocol/server';
+import type { Attributes } from '@opentelemetry/api';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import t from 'tap';
 import { instrumentMcpClient, instrumentMcpServer } from '../../../src/client/mcp/index.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -89,7 +96,11 @@ t.test(
       createServer((request, response) => void node(request as never, response)),
     );
     const client = new Client2({ name: 'modern-client', version: '2' }, { versionNegotiation: { mode: 'auto' } });
-    instrumentMcpClient(client, onClient.client);
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+    const meterProvider = new MeterProvider({ readers: [reader] });
+    t.teardown(() => meterProvider.shutdown());
+    instrumentMcpClient(client, onClient.client, { meterProvider });
     await client.connect(new ClientTransport2(url));
     await client.listTools();
     await client.callTool({ name: 'ok' });
@@ -133,5 +144,24 @@ t.test(
         ['full_protocol_flow', 'server/discover'],
       ],
     );
+
+    // Where the call went and how, for OpenTelemetry.
+    await reader.forceFlush();
+    const points = exporter
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) => scopeMetrics)
+      .flatMap(({ metrics }) => metrics)
+      .filter(({ descriptor }) => descriptor.name.startsWith('mcp.client.'))
+      .flatMap(({ dataPoints }): readonly { attributes: Attributes }[] => dataPoints);
+    t.equal(points.length, 6, 'five kinds of operations and the session');
+    for (const { attributes } of points) {
+      t.match(attributes, {
+        'network.transport': 'tcp',
+        'network.protocol.name': 'http',
+        'server.address': '127.0.0.1',
+        'server.port': Number(url.port),
+        'mcp.protocol.version': '2026-07-28',
+      });
+    }
   },
 );

@@ -9,11 +9,11 @@ t.test('a size is that of the JSON text in UTF-8', async () => {
     fc.property(fc.anything({ withDate: true, withSparseArray: true, withNullPrototype: true }), (value) => {
       return jsonBytes(value) === bytes(value);
     }),
-    { numRuns: 3000 },
+    { numRuns: 800 },
   );
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => jsonBytes({ [text]: text }) === bytes({ [text]: text })),
-    { numRuns: 1000 },
+    { numRuns: 500 },
   );
 });
 
