@@ -8,10 +8,10 @@ import type { AppEnv } from './app-env.ts';
 import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { operation } from './operation.ts';
-import { readParameters } from './parameters.ts';
+import { readBody, readParameters } from './parameters.ts';
 
 const ADMIN = ['admin'] as const;
-const ID = { id: 'the public id of a key, key_ and 16 hex digits' };
+const ID = { id: { description: 'the public id of a key, key_ and 16 hex digits' } };
 const DEFAULT_OVERLAP_SECONDS = 86_400;
 
 export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
@@ -46,7 +46,7 @@ export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       }),
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
-        const { service, ...rest } = await readParameters(c, NewKey);
+        const { service, ...rest } = await readBody(c, NewKey);
         const { scopes = ['ingest'] as const, ...change } = changeOf(rest);
         const { record, secret } = await keys.create({ service, scopes, ...change });
         log.info({ by, key: record.id, service, scopes }, 'key created');
@@ -83,7 +83,7 @@ export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       }),
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
-        const change = await readParameters(c, KeyChange);
+        const change = await readBody(c, KeyChange);
         const record = known(await keys.update(c.req.param('id'), changeOf(change)));
         log.info({ by, key: record.id, changed: Object.keys(change) }, 'key changed');
         return c.json(show(record));

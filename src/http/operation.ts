@@ -22,8 +22,8 @@ export interface Operation {
   readonly needs?: readonly Scope[];
   /** Parameters that may stand in the query. */
   readonly query?: ObjectSchema;
-  /** Names in the path with what they mean. */
-  readonly path?: Readonly<Record<string, string>>;
+  /** Names in the path with what they mean, and their values where these are a closed list. */
+  readonly path?: Readonly<Record<string, { readonly description: string; readonly values?: readonly string[] }>>;
   readonly headers?: Readonly<Record<string, { readonly description: string; readonly schema: JsonSchema }>>;
   readonly body?: GenericSchema;
   readonly bodyRequired?: boolean;
@@ -52,12 +52,12 @@ export function operation(given: Operation): MiddlewareHandler {
     tags: [given.tag],
     ...(needs.length > 0 ? { security: [{ apiKey: [] }, { bearer: [] }], 'x-scopes': [...needs] } : { security: [] }),
     parameters: [
-      ...Object.entries(given.path ?? {}).map(([name, description]) => ({
+      ...Object.entries(given.path ?? {}).map(([name, { description, values }]) => ({
         name,
         in: 'path' as const,
         required: true,
         description,
-        schema: { type: 'string' as const },
+        schema: { type: 'string' as const, ...(values === undefined ? undefined : { enum: [...values] }) },
       })),
       ...queryParameters(given.query),
       ...Object.entries(given.headers ?? {}).map(([name, { description, schema }]) => ({

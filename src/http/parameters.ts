@@ -10,14 +10,29 @@ import type { ObjectSchema } from './operation.ts';
 const MAX_BODY_BYTES = 65_536;
 
 /**
- * Checks query and body together; a name in both is taken from the body.
+ * Takes parameters from query and body, all of them optional; a name in both is taken from the body.
  * @throws Refusal `malformed` for a body that is not JSON, `invalid` for parameters that are not as the schema says
  */
 export async function readParameters<Schema extends ObjectSchema>(
   c: Context<AppEnv>,
   schema: Schema,
 ): Promise<v.InferOutput<Schema>> {
-  const given = { ...fromQuery(c, schema), ...(await fromBody(c)) };
+  const query = fromQuery(c, schema);
+  // Each alone first: what is wrong in the query is not mended by the body.
+  check(schema, query);
+  return check(schema, { ...query, ...(await fromBody(c)) });
+}
+
+/**
+ * Takes parameters from the body alone.
+ * @throws Refusal `malformed` for a body that is not JSON, `invalid` for parameters that are not as the schema says
+ */
+export const readBody = async <Schema extends ObjectSchema>(
+  c: Context<AppEnv>,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> => check(schema, await fromBody(c));
+
+function check<Schema extends ObjectSchema>(schema: Schema, given: unknown): v.InferOutput<Schema> {
   const result = v.safeParse(schema, given);
   if (result.success) return result.output;
   const errors = result.issues.slice(0, 100).map((issue) => describeIssue(issue, ''));

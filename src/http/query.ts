@@ -40,9 +40,12 @@ export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
         tag: 'query',
         needs: READERS,
         path: {
-          name: Object.entries(QUERIES)
-            .map(([name, description]) => `\`${name}\`: ${description}`)
-            .join('; '),
+          name: {
+            description: Object.entries(QUERIES)
+              .map(([name, description]) => `\`${name}\`: ${description}`)
+              .join('; '),
+            values: Object.keys(QUERIES),
+          },
         },
         query: PARAMETERS,
         answers: { 200: { description: 'A page of rows', shape: 'QueryAnswer' } },

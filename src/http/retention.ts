@@ -40,7 +40,7 @@ export function retentionRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
         description: 'Parameters may stand in the query or in the body. A policy that is not active deletes nothing.',
         tag: 'retention',
         needs: ADMIN,
-        path: { table: RETENTION_TABLES.map((name) => `\`${name}\``).join(', ') },
+        path: { table: { description: 'the table', values: RETENTION_TABLES } },
         query: PolicyChange,
         body: PolicyChange,
         answers: { 200: { description: 'The policy as it is now', shape: 'PolicyChanged' } },
