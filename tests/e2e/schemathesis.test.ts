@@ -9,6 +9,7 @@ import { openStore } from '../../src/sinks/sqlite/store.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { testGateway } from '../http/gateway.ts';
+import { endsOf } from '../support/ends.ts';
 import { ROOT } from '../support/root.ts';
 
 const run = promisify(execFile);
@@ -38,6 +39,7 @@ t.test('every answer is as the document says, for any request', async (t) => {
     t.pass('schemathesis', { skip: missing });
     return;
   }
+  const atEnd = endsOf(t);
   const path = join(t.testdir({}), 'metrics.db');
   const log = createLog({ level: 'silent' });
   const keys = await openKeyStore({ path, log, clock: systemClock });
@@ -50,11 +52,9 @@ t.test('every answer is as the document says, for any request', async (t) => {
     context: { keys },
     dependencies: { retention, history },
   });
-  t.teardown(async () => {
-    await gateway.close();
-    await close();
-    await keys.close();
-  });
+  atEnd(() => keys.close());
+  atEnd(close);
+  atEnd(gateway.close);
   const { port } = await gateway.serve();
   const { failed, output } = await run(
     PROGRAM,

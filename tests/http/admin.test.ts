@@ -6,6 +6,7 @@ import { createLog } from '../../src/telemetry/log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { makeBatch } from '../../src/core/batch.ts';
+import { endsOf } from '../support/ends.ts';
 import { SECRET, testGateway } from './gateway.ts';
 
 const ADMIN = { 'X-API-Key': 'admin' };
@@ -23,16 +24,15 @@ const TABLES = [
 
 /** A gateway over a real database that holds three metrics, one of them 100 days old. */
 async function start(t: Test) {
+  const atEnd = endsOf(t);
   const dataDirectory = t.testdir({});
   const path = join(dataDirectory, 'metrics.db');
   const log = createLog({ level: 'silent' });
   const sink = sqlite({ path });
   await sink.start?.({ log, clock: systemClock, telemetry: createTelemetry(), dataDirectory });
   const store = await openStore(path, { log });
-  t.teardown(async () => {
-    await sink.stop?.();
-    await store.close();
-  });
+  atEnd(() => store.close());
+  atEnd(() => sink.stop?.());
   const { retention, history } = store;
   const now = Date.now();
   await retention.applyDefaults(90, now);

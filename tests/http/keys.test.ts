@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { openKeyStore } from '../../src/sinks/sqlite/key-store.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { endsOf } from '../support/ends.ts';
 import { goodBody, testGateway } from './gateway.ts';
 
 interface KeyAnswer {
@@ -12,14 +13,15 @@ interface KeyAnswer {
 
 /** A gateway whose keys lie in a real database. */
 async function start(t: Test) {
+  const atEnd = endsOf(t);
   const keys = await openKeyStore({
     path: join(t.testdir({}), 'metrics.db'),
     log: createLog({ level: 'silent' }),
     clock: systemClock,
   });
-  t.teardown(() => keys.close());
+  atEnd(() => keys.close());
   const gateway = await testGateway({ context: { keys } });
-  t.teardown(gateway.close);
+  atEnd(gateway.close);
   const { secret: admin } = await keys.create({ service: 'operations', scopes: ['admin'] });
   const { port } = await gateway.serve();
   const call = async (method: string, path: string, body?: unknown) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore } from '../../src/sinks/sqlite/store.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { endsOf } from '../support/ends.ts';
 import { goodBody, SECRET, testGateway } from './gateway.ts';
 
 interface Document {
@@ -18,8 +19,9 @@ interface DocumentedOperation {
 }
 
 async function start(t: Test) {
+  const atEnd = endsOf(t);
   const store = await openStore(join(t.testdir({}), 'metrics.db'), { log: createLog({ level: 'silent' }) });
-  t.teardown(() => store.close());
+  atEnd(() => store.close());
   const { retention, history } = store;
   await retention.applyDefaults(90, Date.now());
   const gateway = await testGateway({ dependencies: { retention, history } });
