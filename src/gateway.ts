@@ -68,37 +68,47 @@ const FLUSH_TIMEOUT_MS = 10_000;
 export async function startGateway(pipeline: Pipeline, { log, version }: GatewayOptions): Promise<Gateway> {
   const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
   const dataDirectory = resolve(pipeline.dataDirectory ?? dirname(databasePath));
-  const undo: (() => Promise<unknown>)[] = [];
+  /** In the order of opening; closed in the opposite one, from the listener downward. */
+  const opened: { readonly part: string; readonly close: (deadline: AbortSignal) => unknown }[] = [];
+  const closeAll = async (deadline: AbortSignal): Promise<void> => {
+    for (const { part, close } of opened.splice(0).toReversed()) {
+      try {
+        await close(deadline);
+      } catch (error) {
+        log.error({ part, err: error }, 'a part did not stop in good order');
+      }
+    }
+  };
   try {
     return await start();
   } catch (error) {
-    for (const step of undo.toReversed()) await step().catch(() => {});
+    await closeAll(AbortSignal.abort());
     throw error;
   }
 
   async function start(): Promise<Gateway> {
     await makeDirectory(dataDirectory);
     const lock = await lockDirectory(dataDirectory);
-    undo.push(() => lock.release());
+    opened.push({ part: 'lock', close: lock.release });
 
     const clock = systemClock;
     const telemetry = createTelemetry();
-    registerProcessMetrics(telemetry, { version });
+    opened.push({ part: 'process metrics', close: registerProcessMetrics(telemetry, { version }) });
     const accounting = createAccounting(telemetry);
 
     const keys = await openKeyStore({ path: databasePath, log, clock });
-    undo.push(() => keys.close());
+    opened.push({ part: 'keys', close: keys.close });
     const store = await openStore(databasePath, { log });
-    undo.push(() => store.close());
+    opened.push({ part: 'store', close: store.close });
     const { retention, history } = store;
     await retention.applyDefaults(pipeline.retentionDays ?? 90, clock.now());
     const cleanup = startCleanupSchedule({ retention, log: log.child({ part: 'retention' }), clock });
-    undo.push(() => cleanup.stop());
+    opened.push({ part: 'retention', close: cleanup.stop });
     await keys.syncEnvironment(pipeline.environmentKeys ?? []);
 
     const buffer = pipeline.processors.at(-1) as BufferProcessor;
     const journal = await openJournal(buffer.options, dataDirectory, log, telemetry);
-    undo.push(() => journal.close());
+    opened.push({ part: 'journal', close: journal.close });
     const idempotency = await openIdempotencyIndex({
       directory: resolve(dataDirectory, 'snapshots'),
       journal,
@@ -107,7 +117,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       telemetry,
       ...buffer.options.idempotency,
     });
-    undo.push(() => idempotency.stop());
+    opened.push({ part: 'idempotency', close: idempotency.stop });
 
     const deliveries = await openDeliveries({
       sinks: sinksOf(pipeline),
@@ -120,7 +130,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       ...pipeline.deliveries,
       holders: [{ name: 'idempotency', trimmable: idempotency.trimmable, relieve: idempotency.snapshot }],
     });
-    undo.push(() => deliveries.stop(AbortSignal.abort()));
+    opened.push({ part: 'deliveries', close: deliveries.stop });
     deliveries.start();
 
     const chain = pipeline.processors as unknown as readonly Processor<unknown, unknown>[];
@@ -135,7 +145,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     };
     for (const stage of chain) {
       await stage.start?.({ ...context, log: log.child({ stage: stage.name }) });
-      undo.push(async () => stage.stop?.());
+      opened.push({ part: stage.name, close: () => stage.stop?.() });
     }
 
     let stopping = false;
@@ -166,37 +176,21 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
       { store, now: clock.now, setAside },
       join(dataDirectory, 'control.sock'),
     );
-    undo.push(async () => control?.close());
+    opened.push({ part: 'control', close: () => control?.close() });
+    const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
     const listener = await listen(app, pipeline.server);
+    opened.push({ part: 'listener', close: () => listener.close(timeoutMs / 2) });
 
-    /** Downward from the listener. Whatever one step fails at, the next ones are done. */
-    const stopAll = async (timeoutMs: number): Promise<void> => {
-      const step = async (part: string, work: () => Promise<unknown> | void | undefined): Promise<void> => {
-        try {
-          await work();
-        } catch (error) {
-          log.error({ part, err: error }, 'a part did not stop in good order');
-        }
-      };
+    const stopInOrder = async (): Promise<void> => {
       const deadline = AbortSignal.timeout(timeoutMs * 0.9);
+      stopping = true;
       // Load balancers see /readyz fail and stop sending, before anybody is turned away.
       await setTimeout(Math.min(pipeline.server?.drainDelayMs ?? DRAIN_DELAY_MS, timeoutMs / 4));
-      await step('listener', () => listener.close(timeoutMs / 2));
-      await step('control', () => control?.close());
-      await step('deliveries', () => deliveries.stop(deadline));
-      for (const stage of chain.toReversed()) await step(stage.name, () => stage.stop?.());
-      await step('idempotency', idempotency.stop);
-      await step('journal', journal.close);
-      await step('retention', cleanup.stop);
-      await step('keys', keys.close);
-      await step('store', store.close);
-      await step('lock', lock.release);
+      await closeAll(deadline);
     };
     const stop = async (): Promise<void> => {
-      const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
-      stopping = true;
       const late = setTimeout(timeoutMs - 100, 'late' as const, { ref: false });
-      if ((await Promise.race([stopAll(timeoutMs), late])) === 'late')
+      if ((await Promise.race([stopInOrder(), late])) === 'late')
         log.warn({ timeoutMs }, 'not everything could be closed in time; the journal keeps what is missing');
     };
     let stopped: Promise<void> | undefined;

@@ -1,6 +1,6 @@
 /** Small files that must survive a crash whole: written beside, synced, renamed, the folder synced. */
 import { mkdir, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 /** Makes `path` hold exactly `bytes`: after a crash it has the old content or the new, never a part. */
 export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
@@ -27,7 +27,14 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Makes a folder, and those above it, readable by its owner alone. */
+/** Makes a folder, and those above it, readable by its owner alone. Their names are durable once resolved. */
 export async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  let made = resolve(path);
+  for (; made !== resolve(first); made = dirname(made)) await syncDirectory(dirname(made));
+  await syncDirectory(dirname(made)).catch((error: NodeJS.ErrnoException) => {
+    // A folder above the gateway's own may be closed to it.
+    if (error.code !== 'EACCES') throw error;
+  });
 }

@@ -36,8 +36,10 @@ export interface JournalUpkeep {
   readonly stop: () => Promise<void>;
 }
 
-/** At this share of the journal's limit, whoever holds it back is asked to let go. */
-const PRESSURE = 0.85;
+/** At this share of the journal's limit the snapshots that hold it back are taken anew … */
+const SNAPSHOT_AT = 0.6;
+/** … and at this one sinks that may skip do so. */
+const SKIP_AT = 0.85;
 const ORIGIN: Position = { sequence: 0, count: 0 };
 
 export function keepJournal(options: JournalUpkeepOptions): JournalUpkeep {
@@ -80,13 +82,13 @@ export function keepJournal(options: JournalUpkeepOptions): JournalUpkeep {
   const trim = async (): Promise<void> => {
     records.release(Math.min(...deliveries.map((delivery) => delivery.position().sequence)));
     const { bytes, maxBytes } = journal.size();
-    if (bytes > maxBytes * PRESSURE) await relieve();
+    if (bytes > maxBytes * SNAPSHOT_AT) await relieve(bytes > maxBytes * SKIP_AT);
     const floors = [...deliveries.map(floorOf), ...options.holders.map(({ trimmable }) => trimmable() ?? ORIGIN)];
     const floor = Math.min(journal.head().sequence, ...floors.map(({ sequence }) => sequence));
     if (floor > journal.tail().sequence) await journal.trim(floor);
   };
 
-  const relieve = async (): Promise<void> => {
+  const relieve = async (maySkip: boolean): Promise<void> => {
     const mustWait = deliveries.filter(({ sink }) => sink.whenFull === 'refuse');
     const holders = [
       ...mustWait.map((delivery) => ({
@@ -100,7 +102,7 @@ export function keepJournal(options: JournalUpkeepOptions): JournalUpkeep {
     ];
     const held = Math.min(journal.head().sequence, ...holders.map(({ floor }) => floor));
     // Only who holds the journal back lets go: anybody else's loss, or work, would free nothing.
-    await skipTo(held);
+    if (maySkip) await skipTo(held);
     if (held < journal.head().sequence)
       relieveInBackground(holders.filter(({ floor }) => floor === held).map((holder) => holder.relieve));
   };

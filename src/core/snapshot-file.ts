@@ -3,9 +3,10 @@
  * A snapshot `totals` lies in `totals-<generation>.snapshot`; docs/journal-format.md has the layout.
  */
 import { crc32 } from 'node:zlib';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { makeDirectory, syncDirectory } from './files.ts';
 
 export interface Snapshot {
   /** Counts up with each write; a higher one is newer. */
@@ -43,7 +44,7 @@ export async function writeSnapshot(
   bytes: Uint8Array | readonly Uint8Array[],
 ): Promise<number> {
   const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   const existing = await generations(directory, name);
   const generation = (existing[0] ?? 0) + 1;
   const temporary = join(directory, `${name}.snapshot.tmp`);
@@ -71,16 +72,6 @@ export async function readSnapshots(directory: string, name: string): Promise<Sn
     else snapshots.push({ generation, bytes: found });
   }
   return { snapshots, damaged };
-}
-
-/** Makes renames, new names and removals in a directory durable. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 const snapshotPath = (directory: string, name: string, generation: number): string =>

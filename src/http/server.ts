@@ -52,6 +52,11 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
   const toApp = getRequestListener(app.fetch, { autoCleanupIncoming: false, hostname: 'localhost' });
   /** The latest answer of each connection. */
   const answers = new WeakMap<Socket, ServerResponse>();
+  const connections = new Set<Socket>();
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   let closing = false;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (closing) outgoing.setHeader('Connection', 'close');
@@ -82,6 +87,11 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
     protocol: tls === undefined ? 'http' : 'https',
     close: async (graceMs = 10_000) => {
       closing = true;
+      // Clients of answers that are still to come learn that the connection ends with them.
+      for (const connection of connections) {
+        const answer = answers.get(connection);
+        if (answer?.headersSent === false) answer.setHeader('Connection', 'close');
+      }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // Connections whose request was under way become idle one by one.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);

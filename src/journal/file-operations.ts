@@ -1,8 +1,7 @@
 /** What the segmented log asks of a file system: a seam so that tests can make a disk fail. */
 import fs from 'node:fs';
-import { mkdir, open, readdir, statfs, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { syncDirectory } from '../core/files.ts';
+import { open, readdir, statfs, unlink } from 'node:fs/promises';
+import { makeDirectory, syncDirectory } from '../core/files.ts';
 
 export interface JournalFile {
   /** @returns bytes read; 0 at the end */
@@ -55,10 +54,7 @@ export const realFiles: FileOperations = {
     };
   },
   remove: (path) => unlink(path),
-  makeDirectory: async (path) => {
-    const created = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (created !== undefined) await syncDirectory(dirname(path));
-  },
+  makeDirectory,
   syncDirectory,
   list: (path) => readdir(path),
   freeBytes: async (path) => {

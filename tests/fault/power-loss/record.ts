@@ -1,0 +1,45 @@
+/** A gateway whose every change of its files is recorded by recorder.c, built with the machine's own C compiler. */
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { plainNode } from '../../support/plain-node.ts';
+import { ROOT } from '../../support/root.ts';
+import { programPath } from '../../support/tools.ts';
+
+export const compiler = programPath('cc') ?? programPath('gcc');
+
+export interface Recording {
+  readonly command: readonly [string, ...string[]];
+  readonly logPath: string;
+  /** Bytes of the log now. */
+  readonly size: () => number;
+}
+
+/**
+ * @param folder for the library and the log
+ * @param killAt the change of this number, 1 being the first, is not made: the process dies by SIGKILL
+ */
+export function recording(folder: string, dataDirectory: string, killAt?: number): Recording {
+  const library = join(folder, 'recorder.so');
+  execFileSync(compiler ?? 'cc', [
+    '-O2',
+    '-shared',
+    '-fPIC',
+    '-o',
+    library,
+    join(import.meta.dirname, 'recorder.c'),
+    '-ldl',
+  ]);
+  const logPath = join(folder, 'changes.log');
+  const [env, args] = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts'));
+  const settings = [
+    `LD_PRELOAD=${library}`,
+    `RECORD_ROOT=${dataDirectory}`,
+    ...(killAt === undefined ? [`RECORD_LOG=${logPath}`] : [`RECORD_KILL_AT=${killAt}`]),
+  ];
+  return {
+    command: [env, ...args.slice(0, 2), ...settings, ...args.slice(2)],
+    logPath,
+    size: () => statSync(logPath).size,
+  };
+}
