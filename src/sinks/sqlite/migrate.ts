@@ -1,5 +1,5 @@
 /** Brings a database to the newest schema: the migrations in drizzle/, forward only, all in one transaction. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
@@ -13,7 +13,7 @@ export class UnusableDatabase extends Error {
 }
 
 /**
- * Applies what is missing. Two processes may do so at a time: the second waits, and finds nothing left to do.
+ * Applies what is missing; before a migration that takes something away the file is copied. Two processes may do so at a time: the second waits, and finds nothing left to do.
  * @returns names of the migrations applied
  * @throws UnusableDatabase for a database of a newer version, or one of another program
  */
@@ -22,7 +22,13 @@ export function migrate(db: Database.Database, folder: string = MIGRATIONS_FOLDE
   const names = readdirSync(folder)
     .filter((name) => name.endsWith('.sql'))
     .toSorted();
-  if (lastApplied(db) === migrations.at(-1)?.folderMillis) return [];
+  const before = lastApplied(db);
+  if (before === migrations.at(-1)?.folderMillis) return [];
+  const destructive = migrations.findIndex(
+    ({ folderMillis, sql }) =>
+      before !== undefined && folderMillis > before && sql.some((text) => DESTRUCTIVE.test(text)),
+  );
+  if (destructive >= 0) backUp(db, names[destructive] ?? 'migration');
   return db
     .transaction(() => {
       const last = lastApplied(db);
@@ -47,6 +53,19 @@ export function migrate(db: Database.Database, folder: string = MIGRATIONS_FOLDE
       return applied;
     })
     .immediate();
+}
+
+/** A migration that takes something away; those that make a table anew are among them. */
+const DESTRUCTIVE = /\b(?:DROP\s+(?:TABLE|COLUMN)|DELETE\s+FROM)\b/i;
+
+/** Keeps the database as it is beside itself: `metrics.db.before-0007_name`. An earlier attempt's copy stays. */
+function backUp(db: Database.Database, migration: string): void {
+  const target = `${db.name}.before-${migration.replace(/\.sql$/, '')}`;
+  if (existsSync(target)) return;
+  const partial = `${target}.partial`;
+  rmSync(partial, { force: true });
+  db.prepare('VACUUM INTO ?').run(partial);
+  renameSync(partial, target);
 }
 
 function lastApplied(db: Database.Database): number | undefined {

@@ -1,0 +1,83 @@
+/** docs/database-schema.md and docs/data-retention.md: the SQL in them runs, and no table or column is missing. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import t from 'tap';
+import type { JsonMetric } from '../../../src/core/json-events.ts';
+import { openStore } from '../../../src/sinks/sqlite/store.ts';
+import { memoryLog, recordedBodies, recorder } from './harness.ts';
+
+const read = (name: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../../docs/${name}`, import.meta.url)), 'utf8');
+const sqlOf = (page: string): string[] => [...page.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql]) => sql!);
+const schema = read('database-schema.md');
+
+const path = join(t.testdir(), 'metrics.db');
+const store = await openStore(path, { log: memoryLog() });
+const { record, end } = recorder();
+const now = Date.now();
+await store.write(
+  recordedBodies().map((body) =>
+    record({
+      ...body,
+      metrics: (body.metrics as JsonMetric[]).map((metric, at) => ({
+        ...metric,
+        timestamp: new Date(now - 1000 - at).toISOString(),
+      })),
+    }),
+  ),
+  end(),
+);
+await store.close();
+const db = new Database(path);
+t.teardown(() => db.close());
+
+t.test('each example answers with rows', async (t) => {
+  const examples = sqlOf(schema);
+  t.ok(examples.length >= 7);
+  for (const sql of examples) t.ok(db.prepare(sql).all().length > 0, sql.trim().split('\n')[0]!);
+});
+
+t.test('the percentile of the example is that of the answers', async (t) => {
+  const sql = sqlOf(schema).find((each) => each.includes('p95_ms'))!;
+  const rows = db.prepare<[], { tool_name: string; p95_ms: number }>(sql).all();
+  const exact = (tool: string): number => {
+    const durations = db
+      .prepare<[string], number>('SELECT duration_ms FROM tool_metrics WHERE tool_name = ? ORDER BY duration_ms')
+      .pluck()
+      .all(tool);
+    return durations[Math.ceil(0.95 * durations.length) - 1]!;
+  };
+  for (const { tool_name: tool, p95_ms: p95 } of rows) {
+    // One more permille for the rounding to a tenth of a millisecond.
+    t.ok(Math.abs(p95 / exact(tool) - 1) < 0.1, `${tool}: ${p95} against ${exact(tool)}`);
+  }
+});
+
+t.test('every table, view and column is described', async (t) => {
+  const names = db
+    .prepare<[], string>(
+      "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name",
+    )
+    .pluck()
+    .all();
+  for (const name of names) {
+    t.ok(schema.includes(`\`${name}\``), name);
+    const columns = db.prepare<[], { name: string }>(`PRAGMA table_info(${name})`).all();
+    const missing = columns.map((column) => column.name).filter((column) => !schema.includes(`\`${column}\``));
+    t.strictSame(missing, [], `columns of ${name}`);
+  }
+});
+
+t.test('removing one person’s data leaves the counts right', async (t) => {
+  const [sql] = sqlOf(read('data-retention.md'));
+  db.exec(sql!.replaceAll('0123456789ab', '2b8b66f64b60'));
+  t.strictSame(
+    db.prepare("SELECT count(*) AS n FROM metrics WHERE dimensions ->> 'user_hash' = '2b8b66f64b60'").get(),
+    { n: 0 },
+  );
+  t.strictSame(db.prepare('SELECT (SELECT sum(count) FROM event_counts) - (SELECT count(*) FROM events) AS n').get(), {
+    n: 0,
+  });
+});
