@@ -46,7 +46,22 @@ function nextSignal(): Promise<string> {
         resolve(signal);
       });
     }
+    if (process.env['npm_lifecycle_event'] !== undefined) onceParentIsGone(() => resolve('the end of npm'));
   });
+}
+
+/**
+ * npm hands a signal to the shell that it runs scripts in, and that shell dies without passing it on: the gateway of a
+ * stopped `npm start` would go on alone, with the port and the data directory.
+ */
+function onceParentIsGone(callback: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    callback();
+  }, 250);
+  timer.unref();
 }
 
 const urlOf = ({ protocol, host, port }: Gateway): string => `${protocol}://${hostInUrl(host)}:${port}`;
