@@ -1,6 +1,6 @@
 /** The client's promises about its overhead, with a short run; the figures are in the comments. */
 import t from 'tap';
-import { batchCost, recordingCost, requestCosts } from './client-overhead.ts';
+import { batchCost, mcpCallCost, recordingCost, requestCosts } from './client-overhead.ts';
 
 t.test('recording costs less than 5 µs', async (t) => {
   const { recordMicroseconds, ratio } = await recordingCost();
@@ -12,6 +12,12 @@ t.test('sending a batch of 500 keeps the thread for less than the 5 ms that user
   const microseconds = await batchCost();
   t.comment(`${microseconds.toFixed(0)} µs`);
   t.ok(microseconds < 5000);
+});
+
+t.test('a call of an instrumented MCP server gains less than 50 µs', async (t) => {
+  const { addedMicroseconds, plainMicroseconds, ratio } = await mcpCallCost();
+  t.comment(`+${addedMicroseconds.toFixed(1)} µs (× ${ratio.toFixed(2)} of ${plainMicroseconds.toFixed(0)} µs)`);
+  t.ok(addedMicroseconds < 50);
 });
 
 t.test('a request through the middleware gains less than 50 µs at p50 and 0.5 ms at p99', async (t) => {

@@ -11,8 +11,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
+import { McpServer } from '@modelcontextprotocol/server';
 import { createMetricsClient, type MetricsClient } from '../../src/client/index.ts';
 import { authMetrics } from '../../src/client/http/node.ts';
+import { instrumentMcpServer } from '../../src/client/mcp/index.ts';
 import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
 import { startGateway } from '../support/gateway.ts';
@@ -105,6 +108,42 @@ export async function recordingCost(rounds = 15, perRound = 20_000): Promise<Rec
   await client.shutdown({ timeoutMs: 1 });
   const [recordMicroseconds, stringifyMicroseconds] = [median(record), median(stringify)];
   return { recordMicroseconds, stringifyMicroseconds, ratio: recordMicroseconds / stringifyMicroseconds };
+}
+
+export interface McpCallCost {
+  /** CPU microseconds for a tool call over the in-memory transport, client and server together: without, and added on the server. */
+  readonly plainMicroseconds: number;
+  readonly addedMicroseconds: number;
+  readonly ratio: number;
+}
+
+/** What `instrumentMcpServer` adds to a call of a tool that does nothing: the most unfavourable case there is. */
+export async function mcpCallCost(rounds = 12, perRound = 400): Promise<McpCallCost> {
+  const metrics = createMetricsClient({ apiKey: 'bench', fetch: async () => Response.json({ accepted: 500 }) });
+  const connect = async (instrumented: boolean): Promise<Client> => {
+    const server = new McpServer({ name: 'bench', version: '1' });
+    server.registerTool('nothing', {}, () => ({ content: [{ type: 'text', text: 'x'.repeat(1000) }] }));
+    if (instrumented) instrumentMcpServer(server, metrics);
+    const [near, far] = InMemoryTransport.createLinkedPair();
+    await server.connect(near);
+    const client = new Client({ name: 'bench', version: '1' });
+    await client.connect(far);
+    await client.listTools();
+    return client;
+  };
+  const clients = { plain: await connect(false), instrumented: await connect(true) };
+  const took = { plain: [] as number[], instrumented: [] as number[] };
+  for (let round = -2; round < rounds; round += 1) {
+    for (const kind of ['plain', 'instrumented'] as const) {
+      const began = cpuTime();
+      for (let i = 0; i < perRound; i += 1) await clients[kind].callTool({ name: 'nothing', arguments: {} });
+      if (round >= 0) took[kind].push((cpuTime() - began) / perRound);
+      await metrics.flush();
+    }
+  }
+  for (const client of Object.values(clients)) await client.close();
+  const [plain, instrumented] = [median(took.plain), median(took.instrumented)];
+  return { plainMicroseconds: plain, addedMicroseconds: instrumented - plain, ratio: instrumented / plain };
 }
 
 const HEADERS = { 'x-original-url': 'https://host/weather/mcp', 'x-username': 'alice', 'x-auth-method': 'jwt' };
@@ -222,8 +261,9 @@ if (import.meta.main) {
   });
   const recording = await recordingCost();
   const batchMicroseconds = await batchCost();
+  const mcpCall = await mcpCallCost();
   const middleware = await requestCosts(Number(values.rounds), Number(values.requests));
-  if (values.json === true) console.log(JSON.stringify({ recording, batchMicroseconds, middleware }));
+  if (values.json === true) console.log(JSON.stringify({ recording, batchMicroseconds, mcpCall, middleware }));
   else {
     const us = (value: number): string => `${value.toFixed(1)} µs`;
     const { recordMicroseconds, stringifyMicroseconds, ratio } = recording;
@@ -231,6 +271,9 @@ if (import.meta.main) {
       `recording: ${us(recordMicroseconds)}, × ${ratio.toFixed(1)} of JSON.stringify of the same (${us(stringifyMicroseconds)})`,
     );
     console.log(`sending a batch of 500: ${us(batchMicroseconds)} of the thread`);
+    console.log(
+      `a call of an instrumented MCP server: +${us(mcpCall.addedMicroseconds)} (× ${mcpCall.ratio.toFixed(2)} of ${us(mcpCall.plainMicroseconds)})`,
+    );
     for (const { gateway, requests, plain, added, ratio: times } of middleware) {
       console.log(
         `gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}), ${requests} requests`,
