@@ -17,8 +17,8 @@ export interface WorkerClient<Methods> {
 }
 
 export interface WorkerClientOptions {
-  /** The worker's file beside this one, without its ending: `writer-worker`. */
-  readonly script: string;
+  /** The worker's file beside this one, without its ending: `writer-worker`; or where it lies. */
+  readonly script: string | URL;
   /** Given to the thread, with `restarted`: whether one before it has died. */
   readonly workerData: object;
   /** Messages that answer no call. */
@@ -48,7 +48,9 @@ const fromWire = ({ kind, message, code, checkpoint }: WireError): Error => {
 /** Starts the thread; resolves once it is ready to be called. */
 export async function startWorker<Methods>(options: WorkerClientOptions): Promise<WorkerClient<Methods>> {
   const ending = import.meta.filename.endsWith('.ts') ? '.ts' : '.js';
-  const url = new URL(`./${options.script}${ending}`, import.meta.url);
+  const { script } = options;
+  const url = typeof script === 'string' ? new URL(`./${script}${ending}`, import.meta.url) : script;
+  const name = typeof script === 'string' ? script : 'worker';
   let thread: Thread | undefined;
   let nextId = 1;
   let closed = false;
@@ -81,9 +83,9 @@ export async function startWorker<Methods>(options: WorkerClientOptions): Promis
     worker.on('error', (error) => {
       const crash = error instanceof Error ? error : new Error(String(error));
       options.onCrash(crash);
-      fail(new Error(`the thread ${options.script} crashed: ${crash.message}`, { cause: crash }));
+      fail(new Error(`the thread ${name} crashed: ${crash.message}`, { cause: crash }));
     });
-    worker.on('exit', () => fail(new Error(`the thread ${options.script} has ended`)));
+    worker.on('exit', () => fail(new Error(`the thread ${name} has ended`)));
     thread = started;
     return started;
   }

@@ -64,9 +64,11 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
 
   /** Runs a change of keys; the change is published before its caller gets the answer. */
   function changeKeys<T>(work: (keys: KeysTable) => T, changed: (result: T) => readonly StoredKey[]): T {
-    const { keys } = use();
+    const { keys, db } = use();
     const before = keys.generation();
     const result = work(keys);
+    // Unlike metrics, keys come from nowhere again: they shall not hang on the log alone, should that be damaged.
+    db.pragma('wal_checkpoint(PASSIVE)');
     // Changed by another process in between? Then the next poll must see it.
     if (before === keyGeneration) keyGeneration = keys.generation();
     events.keys(changed(result), false);
