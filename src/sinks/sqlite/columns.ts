@@ -77,9 +77,6 @@ export const COLUMNS: Readonly<Record<MetricType, TypeColumns>> = {
 
 /** The number that stands for a type in the database. */
 export const typeNumber = (type: MetricType): number => COLUMNS[type].number;
-/** The type behind a number of the database. */
-export const typeOfNumber = (number: number): MetricType | undefined => METRIC_TYPES[number - 1];
-
 /** A column's text of an attribute's value. */
 export const textOf = (value: Json | undefined): string | null => {
   if (value === undefined || value === null) return null;

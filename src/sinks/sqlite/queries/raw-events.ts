@@ -9,7 +9,6 @@ const FILTERS: Readonly<Record<string, readonly string[]>> = {
   discovery_metrics: ['service', 'results_count'],
   protocol_metrics: ['service', 'flow_step', 'server_name', 'user_hash', 'session_key'],
 };
-export const RAW_VIEWS = Object.keys(FILTERS);
 export const filtersOf = (view: string): readonly string[] => FILTERS[view] ?? [];
 
 /** The place behind the last row of a page. */
