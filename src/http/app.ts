@@ -1,6 +1,7 @@
 /** The HTTP surface as one Hono app: every route, and problems for all that has none. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
+import { routePath } from 'hono/route';
 import { Refusal } from '../core/refusal.ts';
 import { SECURITY_HEADERS } from './answer.ts';
 import type { AppEnv } from './app-env.ts';
@@ -52,19 +53,16 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
   app.route('/', openapiRoutes(app, dependencies));
 
   app.notFound((c) => {
-    const allowed = [
-      ...new Set(
-        app.routes
-          .filter((route) => route.method !== 'ALL' && matches(route.path, c.req.path))
-          .map((route) => route.method),
-      ),
-    ];
-    if (allowed.length === 0) {
-      return problem(c, new Refusal('not_found', `Nothing is served at ${c.req.path}; GET / lists what is.`));
+    // The path is not told again: what a client put there by mistake may be its key.
+    const routes = app.routes.filter((route) => route.method !== 'ALL' && matches(route.path, c.req.path));
+    const [route] = routes;
+    if (route === undefined) {
+      return problem(c, new Refusal('not_found', 'Nothing is served at this path; GET / lists what is.'));
     }
+    const allowed = [...new Set(routes.map(({ method }) => method))];
     return problem(
       c,
-      new Refusal('method_not_allowed', `${c.req.path} takes ${allowed.join(' or ')}, not ${c.req.method}.`, {
+      new Refusal('method_not_allowed', `${route.path} takes ${allowed.join(' or ')}, not ${c.req.method}.`, {
         headers: { Allow: allowed.join(', ') },
       }),
     );
@@ -72,7 +70,7 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
   app.onError((error, c) => {
     const requestId = newRequestId();
     if (!(error instanceof Refusal))
-      log.error({ err: error, requestId, path: c.req.path }, 'a request failed unexpectedly');
+      log.error({ err: error, requestId, route: routePath(c, -1) }, 'a request failed unexpectedly');
     return problem(c, refusalOf(error), requestId);
   });
   return Object.assign(app, { ingest });

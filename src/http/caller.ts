@@ -1,5 +1,6 @@
 /** Who calls a route: what `authenticate` needs of a Hono context. */
 import type { Context } from 'hono';
+import { routePath } from 'hono/route';
 import type { Scope } from '../core/key-store.ts';
 import type { Client } from '../core/phases.ts';
 import type { AppEnv } from './app-env.ts';
@@ -15,5 +16,5 @@ export function requireScope(
 ): Client {
   const headers = { get: (name: string) => c.req.header(name) };
   const remoteAddress = c.env?.incoming?.socket.remoteAddress ?? '';
-  return authenticate(headers, remoteAddress, needed, `${c.req.method} ${c.req.path}`);
+  return authenticate(headers, remoteAddress, needed, `${c.req.method} ${routePath(c, -1)}`);
 }

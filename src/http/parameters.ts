@@ -35,9 +35,15 @@ export const readBody = async <Schema extends ObjectSchema>(
 function check<Schema extends ObjectSchema>(schema: Schema, given: unknown): v.InferOutput<Schema> {
   const result = v.safeParse(schema, given);
   if (result.success) return result.output;
-  const errors = result.issues.slice(0, 100).map((issue) => describeIssue(issue, ''));
+  const errors = result.issues.slice(0, 100).map((issue) =>
+    // The name of an unknown one is not told again: what a client put there by mistake may be its key.
+    issue.expected === 'never' ? unknownParameter(schema) : describeIssue(issue, ''),
+  );
   throw new Refusal('invalid', errors[0] ?? 'parameters are not as expected', { extensions: { errors } });
 }
+
+export const unknownParameter = (schema: ObjectSchema): string =>
+  `a parameter is unknown; there are ${Object.keys(schema.entries).join(', ')}`;
 
 function fromQuery(c: Context<AppEnv>, schema: ObjectSchema): Record<string, unknown> {
   const given: Record<string, unknown> = {};

@@ -7,6 +7,7 @@ import type { AppEnv } from './app-env.ts';
 import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { operation } from './operation.ts';
+import { unknownParameter } from './parameters.ts';
 
 const READERS = ['read', 'admin'] as const;
 const NDJSON = 'application/x-ndjson';
@@ -57,6 +58,9 @@ export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
         const name = c.req.param('name');
         if (!isQueryName(name)) throw new Refusal('not_found', 'No such question; GET /api/v1/query lists them.');
         const parameters = c.req.query();
+        if (!Object.keys(parameters).every((given) => Object.hasOwn(PARAMETERS.entries, given))) {
+          throw new Refusal('invalid', unknownParameter(PARAMETERS));
+        }
         if (!(c.req.header('accept') ?? '').includes(NDJSON)) {
           return c.json(await history.ask(name, parameters, clock.now()).catch(asRefusal));
         }
