@@ -1,6 +1,6 @@
 /**
- * What one metric costs in SQLite: µs per metric in the writer (decoding, dictionaries, rows, indexes, rollups, commit)
- * and bytes on disk.
+ * What one metric costs in SQLite: CPU µs per metric in the writer (decoding, dictionaries, rows, indexes, rollups,
+ * commit), against bare prepared inserts of the same rows into the same table and indexes in the same round; and bytes on disk.
  * Run: node --conditions=mcp-metrics-source tests/bench/sqlite-write.ts [metrics=500000] [metrics per request=as recorded]
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -22,20 +22,40 @@ const { db } = openForWriting(path);
 const writer = openEventWriter(db, DEFAULT_CAPS);
 const traffic = trafficRecords({ start: Date.now() - METRICS * STEP_MS, stepMs: STEP_MS, perRequest: PER_REQUEST });
 
-let micros = 0;
+/** The baseline: rows as they are in the first database, by one prepared insert in a transaction of the same size. */
+const bare = openForWriting(join(directory, 'bare.db')).db;
+const insertBare = bare.prepare(`INSERT INTO events VALUES (${Array.from({ length: 20 }, () => '?').join(', ')})`);
+const readBack = db.prepare<[number], unknown[]>('SELECT * FROM events WHERE id > ? ORDER BY id').raw();
+const writeBare = bare.transaction((rows: unknown[][]) => {
+  for (const row of rows) insertBare.run(...row);
+});
+
+const cpuMicros = (work: () => void): number => {
+  const from = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(from);
+  return user + system;
+};
+
+let writing = 0;
+let inserting = 0;
 let since = 0;
-console.log('metrics     µs per metric');
+console.log('metrics     CPU µs per metric   bare insert   ratio');
 while (traffic.checkpoint().count < METRICS) {
   const before = traffic.checkpoint().count;
   const packed = packRecords(traffic.batch(BATCH));
   const { count } = traffic.checkpoint();
-  const from = process.hrtime.bigint();
-  writer.write(packed, traffic.checkpoint());
-  micros += Number(process.hrtime.bigint() - from) / 1000;
+  writing += cpuMicros(() => writer.write(packed, traffic.checkpoint()));
+  const rows = readBack.all(before);
+  inserting += cpuMicros(() => writeBare(rows));
   since += count - before;
   if (since >= METRICS / 5) {
-    console.log(`${String(count).padStart(9)}   ${(micros / since).toFixed(2)}`);
-    micros = 0;
+    const [own, baseline] = [writing / since, inserting / since];
+    console.log(
+      `${String(count).padStart(9)}   ${own.toFixed(2).padStart(17)}   ${baseline.toFixed(2).padStart(11)}   ${(own / baseline).toFixed(2).padStart(5)}`,
+    );
+    writing = 0;
+    inserting = 0;
     since = 0;
   }
 }
@@ -53,4 +73,5 @@ console.log(
 );
 for (const { name, bytes } of sizes) console.log(`  ${name.padEnd(32)} ${perMetric(bytes)}`);
 db.close();
+bare.close();
 rmSync(directory, { recursive: true });
