@@ -40,6 +40,8 @@ export interface Dictionary {
     timestamp: number,
     values: () => readonly Value[] | undefined,
   ) => DictionaryEntry | undefined;
+  /** Notes that an event refers to a row that `entry` or `shared` gave since the last reset; gives the row back. */
+  readonly use: (entry: DictionaryEntry, timestamp: number) => DictionaryEntry;
   /** Writes how far rows are in use; call inside the transaction. */
   readonly flush: () => void;
   /** Forgets what it knows: after a rollback, or when rows were removed. */
@@ -127,6 +129,7 @@ export function openDictionary(db: Database.Database, spec: DictionarySpec): Dic
 
   return {
     shared,
+    use: seen,
     entry: (key, timestamp, values) => shared(key, timestamp, values) ?? insertRow(null, timestamp, values()),
     flush: () => {
       for (const { id, lastSeen } of touched) touch.run(lastSeen, id);

@@ -8,6 +8,7 @@
 import type { DimensionValue, Json, MetricEvent } from '../../core/metric.ts';
 import { COLUMNS, LABEL_COLUMNS, labelValue, textOf, type TypeColumns } from './columns.ts';
 import type { Dictionary, DictionaryEntry } from './dictionary.ts';
+import { createPathCache, type PathCache } from './path-cache.ts';
 
 export interface EventDictionaries {
   readonly attributeSets: Dictionary;
@@ -46,7 +47,23 @@ const keyPart = (value: Json): string => {
 
 const CLIENT_COLUMNS = ['client_name', 'client_version'] as const;
 
-export function createEventEncoder(dictionaries: EventDictionaries): (event: MetricEvent) => EncodedEvent {
+/** Marks in the paths of the caches; symbols, so that no name or value can be taken for one. */
+const ABSENT = Symbol('absent');
+const METADATA = Symbol('metadata');
+const SOURCES: Readonly<Record<string, symbol>> = Object.fromEntries(
+  ['l', 'c', 'u', 't', 'n1', 'n2', 'n3', 'n4', 'n5', 'v', 'q'].map((source) => [source, Symbol(source)]),
+);
+
+export interface EventEncoder {
+  readonly encode: (event: MetricEvent) => EncodedEvent;
+  /** Forgets what it knows of the dictionaries, together with them. */
+  readonly reset: () => void;
+}
+
+export function createEventEncoder(dictionaries: EventDictionaries): EventEncoder {
+  const sets = createPathCache<DictionaryEntry>();
+  const clients = createPathCache<DictionaryEntry>();
+  const shapes = createPathCache<DictionaryEntry>();
   const numbers: (number | string | null)[] = [null, null, null, null, null];
   const encoded: EncodedEvent = {
     type: 0,
@@ -60,54 +77,74 @@ export function createEventEncoder(dictionaries: EventDictionaries): (event: Met
     fields: null,
   };
   let fields: Json[] = [];
-  let names: string[] = [];
 
-  return (event) => {
-    const { dimensions, metadata, timestamp } = event;
-    const columns = COLUMNS[event.type];
-    encoded.type = columns.number;
-    encoded.attributeSet = attributeSet(columns, event);
-    encoded.client = columns.client ? client(event) : undefined;
-    encoded.emitterRequest = null;
-    encoded.userHash = textColumn('user_hash', dimensions, metadata);
-    encoded.text1 = columns.text === undefined ? null : textColumn(columns.text, dimensions, metadata);
-    for (let at = 0; at < numbers.length; at += 1) {
-      const name = columns.numbers[at];
-      numbers[at] = name === undefined ? null : numberColumn(dimensions[name] ?? metadata[name]);
-    }
-    fields = [];
-    names = [];
-    const dimensionKey = place(event, columns, dimensions, undefined);
-    const dimensionNames = names;
-    names = [];
-    const metadataKey = place(event, columns, metadata, dimensions);
-    const metadataNames = names;
-    const shape = dictionaries.shapes.shared(`${dimensionKey}|${metadataKey}`, timestamp, () =>
-      isPlain(dimensionNames) && isPlain(metadataNames)
-        ? [describe(dimensionNames), describe(metadataNames)]
-        : undefined,
-    );
-    encoded.shapeId = shape?.id ?? null;
-    encoded.fields =
-      shape === undefined
-        ? JSON.stringify({ d: dimensions, m: metadata })
-        : fields.length === 0
-          ? null
-          : JSON.stringify(fields);
-    return encoded;
+  return {
+    encode: (event) => {
+      const { dimensions, metadata } = event;
+      const columns = COLUMNS[event.type];
+      encoded.type = columns.number;
+      encoded.attributeSet = attributeSet(columns, event);
+      encoded.client = columns.client ? client(event) : undefined;
+      encoded.emitterRequest = null;
+      encoded.userHash = textColumn('user_hash', dimensions, metadata);
+      encoded.text1 = columns.text === undefined ? null : textColumn(columns.text, dimensions, metadata);
+      for (let at = 0; at < numbers.length; at += 1) {
+        const name = columns.numbers[at];
+        numbers[at] = name === undefined ? null : numberColumn(dimensions[name] ?? metadata[name]);
+      }
+      const shape = shapeOf(event, columns);
+      encoded.shapeId = shape?.id ?? null;
+      encoded.fields =
+        shape === undefined
+          ? JSON.stringify({ d: dimensions, m: metadata })
+          : fields.length === 0
+            ? null
+            : JSON.stringify(fields);
+      return encoded;
+    },
+    reset: () => {
+      sets.clear();
+      clients.clear();
+      shapes.clear();
+    },
   };
 
+  /** The event's shape; its values that have no place of their own are in `fields` then. */
+  function shapeOf(event: MetricEvent, columns: TypeColumns): DictionaryEntry | undefined {
+    const { dimensions, metadata, timestamp } = event;
+    fields = [];
+    shapes.begin();
+    place(event, columns, dimensions, undefined, undefined);
+    shapes.step(METADATA);
+    place(event, columns, metadata, dimensions, undefined);
+    const known = shapes.get();
+    if (known !== undefined) return dictionaries.shapes.use(known, timestamp);
+    fields = [];
+    const dimensionNames: string[] = [];
+    const metadataNames: string[] = [];
+    shapes.begin();
+    place(event, columns, dimensions, undefined, dimensionNames);
+    shapes.step(METADATA);
+    place(event, columns, metadata, dimensions, metadataNames);
+    if (!isPlain(dimensionNames) || !isPlain(metadataNames)) return undefined;
+    const content = [describe(dimensionNames), describe(metadataNames)] as const;
+    const made = dictionaries.shapes.shared(content.join('|'), timestamp, () => content);
+    if (made !== undefined) shapes.set(made);
+    return made;
+  }
+
   /**
-   * Finds each value's source and puts what has none into `fields`. In `names`: name, source, name, source …
+   * Finds each value's source and puts what has none into `fields`; steps on in the cache of shapes.
    * @param over the dimensions, when `values` is the metadata: a column reads the metadata only where they are silent
+   * @param names takes name, source, name, source …
    */
   function place(
     event: MetricEvent,
     columns: TypeColumns,
     values: Dimensions | Metadata,
     over: Dimensions | undefined,
-  ): string {
-    let key = '';
+    names: string[] | undefined,
+  ): void {
     for (const name in values) {
       const value = values[name]!;
       let source = '';
@@ -130,37 +167,62 @@ export function createEventEncoder(dictionaries: EventDictionaries): (event: Met
         if (at >= 0 && (over === undefined || over[name] === undefined) && isPlainInteger(value)) source = `n${at + 1}`;
         else if (over !== undefined && value === event.value && value !== 0) source = 'v';
       }
-      if (source === '') {
-        source = 'f';
-        names.push(name, String(fields.length));
-        fields.push(value);
-      } else names.push(name, source);
-      key += `${name.length}:${name}${source}`;
+      shapes.step(name);
+      if (source !== '') shapes.step(SOURCES[source]);
+      names?.push(name, source === '' ? String(fields.length) : source);
+      if (source === '') fields.push(value);
     }
-    return key;
   }
 
   function attributeSet(columns: TypeColumns, { dimensions, metadata, timestamp }: MetricEvent): DictionaryEntry {
+    sets.begin();
+    sets.step(columns.number);
+    for (const name of columns.labels) stepLabel(sets, dimensions[name], metadata[name]);
+    const known = sets.get();
+    if (known !== undefined) return dictionaries.attributeSets.use(known, timestamp);
     let key = `${columns.number}`;
     for (const name of columns.labels) key += labelKey(name, dimensions, metadata);
-    return dictionaries.attributeSets.entry(key, timestamp, () => [
+    const made = dictionaries.attributeSets.entry(key, timestamp, () => [
       columns.number,
       ...LABEL_COLUMNS.map((name) =>
         columns.labels.includes(name) ? labelValue(name, dimensions[name] ?? metadata[name]) : null,
       ),
       labelsJson(columns.labels, dimensions),
     ]);
+    if (!made.private) sets.set(made);
+    return made;
   }
 
   function client({ dimensions, metadata, timestamp }: MetricEvent): DictionaryEntry | undefined {
+    clients.begin();
+    for (const name of CLIENT_COLUMNS) stepLabel(clients, dimensions[name], metadata[name]);
+    const known = clients.get();
+    if (known !== undefined) return dictionaries.clients.use(known, timestamp);
     const name = labelKey('client_name', dimensions, metadata);
     const version = labelKey('client_version', dimensions, metadata);
     if (name === '-' && version === '-') return undefined;
-    return dictionaries.clients.entry(name + version, timestamp, () => [
+    const made = dictionaries.clients.entry(name + version, timestamp, () => [
       textOf(dimensions['client_name'] ?? metadata['client_name']),
       textOf(dimensions['client_version'] ?? metadata['client_version']),
       labelsJson(CLIENT_COLUMNS, dimensions),
     ]);
+    if (!made.private) clients.set(made);
+    return made;
+  }
+}
+
+/** Steps on by what `labelKey` writes of a label. */
+function stepLabel(
+  cache: PathCache<DictionaryEntry>,
+  dimension: DimensionValue | undefined,
+  field: Json | undefined,
+): void {
+  if (dimension !== undefined) cache.step(dimension);
+  else if (field === undefined || field === null) cache.step(ABSENT);
+  else {
+    cache.step(METADATA);
+    if (typeof field === 'object') cache.step(METADATA);
+    cache.step(typeof field === 'object' ? JSON.stringify(field) : field);
   }
 }
 

@@ -116,7 +116,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     bounded: [],
   });
   const dictionaries = [resources, attributeSets, clients, shapes];
-  const encode = createEventEncoder({ attributeSets, clients, shapes });
+  const encoder = createEventEncoder({ attributeSets, clients, shapes });
   const rollups = openRollupWriter(db, caps);
   const rolled = openRolledEvents(db);
   const seriesByIds = new Map<string, RollupSeries>();
@@ -125,6 +125,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
 
   function reset(): void {
     for (const dictionary of dictionaries) dictionary.reset();
+    encoder.reset();
     rollups.reset();
     seriesByIds.clear();
     counts.fill(0);
@@ -162,7 +163,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       lastRequest = packRequestId(origin.requestId);
       lastOrigin = origin;
     }
-    const encoded = encode(event);
+    const encoded = encoder.encode(event);
     const { type, attributeSet, client, numbers } = encoded;
     const { timestamp } = event;
     insert.run(
