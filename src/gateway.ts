@@ -8,7 +8,6 @@ import { setTimeout } from 'node:timers/promises';
 import { createAccounting } from './core/accounting.ts';
 import { type Deliveries, openDeliveries } from './core/deliveries.ts';
 import type { Delivery } from './core/delivery.ts';
-import { makeDirectory } from './core/files.ts';
 import type { Journal } from './core/journal.ts';
 import type { KeyStore } from './core/key-store.ts';
 import type { Pipeline } from './core/pipeline.ts';
@@ -87,7 +86,6 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
   }
 
   async function start(): Promise<Gateway> {
-    await makeDirectory(dataDirectory);
     const lock = await lockDirectory(dataDirectory);
     opened.push({ part: 'lock', close: lock.release });
 

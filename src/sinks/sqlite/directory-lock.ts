@@ -3,7 +3,8 @@
  * on the file itself (fcntl): it ends with its process, is seen by every container that mounts the volume, and needs
  * neither a process id, which containers reuse, nor a byte of disk space. Node has no `flock` of its own.
  */
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, readFile, truncate, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -15,7 +16,7 @@ const RETRY_MS = 50;
 
 /** Do not open and close `lock` elsewhere in the process that holds it: POSIX drops a lock at the first `close`. */
 export const lockDirectory: LockDirectory = async (directory, { waitMs = 2000 } = {}) => {
-  await makeDirectory(directory);
+  await expectWritable(directory);
   const ownerPath = join(directory, 'lock.owner');
   const deadline = performance.now() + waitMs;
   for (;;) {
@@ -28,6 +29,29 @@ export const lockDirectory: LockDirectory = async (directory, { waitMs = 2000 } 
     await setTimeout(RETRY_MS);
   }
 };
+
+/** @throws Error that says which directory, and why it cannot be used */
+async function expectWritable(directory: string): Promise<void> {
+  try {
+    await makeDirectory(directory);
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code = 'unknown', message } = error as NodeJS.ErrnoException;
+    const reason =
+      code === 'EROFS'
+        ? 'its disk is mounted read-only'
+        : code === 'EACCES'
+          ? 'this user may not write there'
+          : message;
+    throw Object.assign(
+      new Error(
+        `The data directory ${directory} cannot be written: ${reason}. Mend that, or give the gateway another one (SQLITE_DB_PATH).`,
+        { cause: error },
+      ),
+      { code },
+    );
+  }
+}
 
 /** @returns how to let go; undefined while another holds it */
 async function tryLock(path: string): Promise<(() => void) | undefined> {
