@@ -119,20 +119,19 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   /** Sends until less than a full batch is left that nobody waits for, or until a try failed. */
   const send = async (): Promise<void> => {
     let tries = 0;
-    for (;;) {
-      if (monotonicNow() < notBefore) return;
-      if (batches.length === 0) {
-        if (tries > 0 && settled() >= flushTarget && stats.queued < options.maxBatchSize) return;
-        const metrics = buffer.take(options.maxBatchSize, MAX_BATCH_CHARACTERS);
-        if (metrics.length === 0) return;
-        stats.queued -= metrics.length;
-        stats.inFlight += metrics.length;
-        batches.push(await sealBatch(head, metrics, monotonicNow()));
-      }
+    while (monotonicNow() >= notBefore) {
       const batch = batches[0];
-      if (batch === undefined) return;
-      await attempt(batch);
-      tries += 1;
+      if (batch !== undefined) {
+        await attempt(batch);
+        tries += 1;
+        continue;
+      }
+      if (tries > 0 && settled() >= flushTarget && stats.queued < options.maxBatchSize) return;
+      const metrics = buffer.take(options.maxBatchSize, MAX_BATCH_CHARACTERS);
+      if (metrics.length === 0) return;
+      stats.queued -= metrics.length;
+      stats.inFlight += metrics.length;
+      batches.push(await sealBatch(head, metrics, monotonicNow()));
     }
   };
 
@@ -171,6 +170,8 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     stats.queued = stats.inFlight = 0;
     buffer.clear();
     batches.length = 0;
+    // What is still being sealed is not sent any more.
+    notBefore = Infinity;
     clearTimeout(timer);
     cancelExitFlush(exitFlush);
   };

@@ -115,6 +115,39 @@ t.test('an answer that comes after shutdown changes the books no more', async (t
   t.strictSame(client.stats(), stats);
 });
 
+t.test('a batch that is still being compressed when shutdown ends is not sent, and counts as dropped', async (t) => {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let compressed = 0;
+  class SlowCompression extends TransformStream<Uint8Array, Uint8Array> {
+    constructor() {
+      super({
+        transform: async (chunk, controller) => {
+          await released;
+          controller.enqueue(chunk);
+        },
+        flush: () => {
+          compressed += 1;
+        },
+      });
+    }
+  }
+  t.intercept(globalThis, 'CompressionStream', { value: SlowCompression });
+  const client = connect();
+  count(client, 0, 100);
+  const flushing = client.flush({ timeoutMs: 20 });
+  await client.shutdown({ timeoutMs: 20 });
+  await flushing;
+  const stats = client.stats();
+  t.match(stats, { recorded: 100, accepted: 0, dropped: { shutdown: 100 }, queued: 0, inFlight: 0 });
+  release();
+  await waitFor('the end of the compression', () => compressed === 1);
+  // A request would go out before this one.
+  await fetch(gateway.url, { method: 'POST', body: '{"metrics":[]}' });
+  t.equal(gateway.requests.length, 1);
+  t.strictSame(client.stats(), stats);
+});
+
 t.test('under a steady stream requests stay apart by the interval, not by the round trip', async (t) => {
   const client = connect({ flushIntervalMs: 100 });
   const began = performance.now();

@@ -109,7 +109,7 @@ export function createKnownNames(): (name: string | undefined, success: boolean)
   };
 }
 
-/** The segments of an address' path, decoded where that is possible. */
+/** The segments of an address' path, as they stand there. */
 export function pathSegments(address: string): readonly string[] {
   const path = address.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '').split(/[?#]/, 1)[0] ?? '';
   return path.split('/').filter((segment) => segment !== '');

@@ -53,7 +53,7 @@ const middleware =
       const response = !threw && context.finalized ? context.res : undefined;
       report({
         method: context.req.method,
-        url: context.req.url,
+        url: context.req.url.replace(/^[^/]*\/\/[^/]*/, ''),
         route: context.req.routePath,
         requestHeader: (name) => context.req.header(name),
         responseHeader: (name) => response?.headers.get(name) ?? undefined,

@@ -55,15 +55,17 @@ interface Shared {
 const shared = new WeakMap<MetricsClient, Map<string, Shared>>();
 const MAX_SERVERS = 100;
 
+const newShared = (): Shared => ({
+  tools: createNames('tools'),
+  prompts: createNames('prompts'),
+  extensions: createNames('tools'),
+  sessions: createSessions(),
+});
+
 function sharedOf(client: MetricsClient, name: string): Shared {
   const servers = shared.get(client) ?? new Map<string, Shared>();
   shared.set(client, servers);
-  const found = servers.get(name) ?? {
-    tools: createNames('tools'),
-    prompts: createNames('prompts'),
-    extensions: createNames('tools'),
-    sessions: createSessions(),
-  };
+  const found = servers.get(name) ?? newShared();
   if (servers.size < MAX_SERVERS) servers.set(name, found);
   return found;
 }
@@ -78,7 +80,8 @@ export function createRecorder(
   options: McpInstrumentationOptions,
 ): Recorder {
   let serverName = options.serverName ?? textMember(member(member(peer, 'server') ?? peer, '_serverInfo'), 'name');
-  const known = sharedOf(client, `${main} ${serverName ?? ''}`);
+  // A client speaks to one server, whose name it does not know yet.
+  const known = main === 'sent' || serverName === undefined ? newShared() : sharedOf(client, serverName);
   const instruments = options.meterProvider === undefined ? undefined : instrumentsOf(options.meterProvider);
 
   /** The server's side of a request that goes this way. */

@@ -139,12 +139,12 @@ t.test('functions of the service say where things are found, and may fail withou
       server: ({ requestHeader }) => requestHeader('x-server'),
       user: ({ raw }) => raw.req.header('x-me'),
       success: ({ status }) => status === 418,
-      when: ({ url }) => !url.endsWith('/health'),
+      when: ({ url }) => url !== '/health?full=1',
     }),
   );
   app.all('*', (context) => context.text('teapot', 418));
   await app.request('/x', { headers: { 'x-server': 'tea', 'x-me': 'bob' } });
-  await app.request('/health');
+  await app.request('/health?full=1');
   t.match(await metrics(), [
     { dimensions: { method: 'session', server: 'tea', success: true, user_hash: client.hashUser('bob') } },
   ]);

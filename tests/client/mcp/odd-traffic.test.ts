@@ -376,6 +376,36 @@ t.test('a client sees requests that could not be sent, and those it gave up over
   );
 });
 
+t.test('the tools of one server are not taken for those of another that a client speaks to', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const speakTo = async (calls: (send: (message: object) => void, receive: (message: object) => void) => void) => {
+    const transport = {
+      onmessage: undefined as ((message: unknown) => void) | undefined,
+      onclose: undefined as (() => void) | undefined,
+      send: async (message: unknown) => void message,
+    };
+    await instrumentMcpClient({ connect: async (to: unknown) => to }, client).connect(transport);
+    calls(
+      (message) => void transport.send(message).catch(() => {}),
+      (message) => transport.onmessage?.(message),
+    );
+  };
+  await speakTo((send, receive) => {
+    send(request(1, 'tools/list'));
+    receive(result(1, { tools: [{ name: 'a' }] }));
+  });
+  await speakTo((send, receive) => {
+    send(request(1, 'tools/call', { name: 'b' }));
+    receive(result(1));
+    send(request(2, 'tools/call', { name: 'a' }));
+    receive(failure(2, -32_602));
+  });
+  t.strictSame(
+    (await metrics('tool_execution')).map(({ dimensions }) => dimensions['tool_name']),
+    ['tools/list', 'b', '_other'],
+  );
+});
+
 t.test('a transport that cannot be observed still works', async (t) => {
   const { client } = captureMetrics();
   const frozen = Object.freeze({ start: async () => {}, send: async () => {} });
