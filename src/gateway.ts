@@ -20,6 +20,7 @@ import { createApp } from './http/app.ts';
 import { type ControlListener, createControlApp, listenControl } from './http/control.ts';
 import type { HttpDependencies, Readiness } from './http/dependencies.ts';
 import type { MaintenanceDependencies, SetAsideDesk } from './http/maintenance.ts';
+import { registerInFlight } from './http/in-flight.ts';
 import { listen } from './http/server.ts';
 import { lockDirectory } from './sinks/sqlite/directory-lock.ts';
 import { openIdempotencyIndex } from './journal/idempotency-index.ts';
@@ -168,6 +169,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
         records.onAppend((record) => listener(deliveredEvents({ ...record, from: 0, to: record.metrics }, journalId))),
     };
     const app = createApp(dependencies, pipeline.server);
+    registerInFlight(telemetry, app.inFlight);
     const setAside = setAsideDesk(deliveries);
     const control = await openControl(
       dependencies,

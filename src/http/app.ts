@@ -8,6 +8,7 @@ import type { AppEnv } from './app-env.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { flushRoute } from './flush.ts';
 import { healthRoutes } from './health.ts';
+import { createInFlight, type InFlight } from './in-flight.ts';
 import { createIngest, type Ingest, type IngestOptions } from './ingest.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { rateLimitRoute } from './rate-limit.ts';
@@ -23,11 +24,14 @@ import { tailRoute } from './tail.ts';
 export interface App extends Hono<AppEnv> {
   /** `POST /metrics` without Hono between: the listener's short way to the one busy route. */
   readonly ingest: Ingest;
+  /** What is under way on it. */
+  readonly inFlight: Pick<InFlight, 'requests' | 'bytes'>;
 }
 
 export function createApp(dependencies: HttpDependencies, options: IngestOptions = {}): App {
   const { log } = dependencies;
-  const ingest = createIngest(dependencies, options);
+  const inFlight = createInFlight(options);
+  const ingest = createIngest(dependencies, inFlight, options);
   const app = new Hono<AppEnv>();
 
   // First, and with no middleware before it. The listener comes here only with a query or another spelling of the path.
@@ -73,7 +77,7 @@ export function createApp(dependencies: HttpDependencies, options: IngestOptions
       log.error({ err: error, requestId, route: routePath(c, -1) }, 'a request failed unexpectedly');
     return problem(c, refusalOf(error), requestId);
   });
-  return Object.assign(app, { ingest });
+  return Object.assign(app, { ingest, inFlight });
 }
 
 /** Whether a path is of this route, whose parameters stand for one segment each. */

@@ -1,6 +1,19 @@
 /** What may be under way at once: requests, and bytes of bodies. Past either limit new work is refused with 503. */
 import type { ServerOptions } from '../core/pipeline.ts';
+import type { Telemetry } from '../core/ports.ts';
 import { Refusal } from '../core/refusal.ts';
+
+/** Registers what is under way with the gateway's own metrics. */
+export function registerInFlight(telemetry: Telemetry, inFlight: Pick<InFlight, 'requests' | 'bytes'>): void {
+  telemetry.gauge(
+    { name: 'mcp_gateway_requests_in_flight', help: 'Ingest requests between header and answer.', unit: '{request}' },
+    inFlight.requests,
+  );
+  telemetry.gauge(
+    { name: 'mcp_gateway_request_bytes_in_flight', help: 'Bytes of bodies being read and processed.', unit: 'By' },
+    inFlight.bytes,
+  );
+}
 
 /** The defaults stand at `server` of the pipeline. */
 export type InFlightOptions = Pick<ServerOptions, 'maxInFlightRequests' | 'maxInFlightBytes'>;

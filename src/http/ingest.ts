@@ -6,7 +6,7 @@ import type { ServerOptions } from '../core/pipeline.ts';
 import { Refusal } from '../core/refusal.ts';
 import { SECURITY_HEADERS, send } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { createInFlight, type InFlightOptions } from './in-flight.ts';
+import type { InFlight, InFlightOptions } from './in-flight.ts';
 import { problemOf, refusalOf } from './problem.ts';
 import { requestBody } from './request-body.ts';
 import { newRequestId } from './request-id.ts';
@@ -17,10 +17,14 @@ export type IngestOptions = InFlightOptions & Pick<ServerOptions, 'bodyTimeoutMs
 /** Answers a request in its own time; never throws. */
 export type Ingest = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
-export function createIngest(dependencies: HttpDependencies, options: IngestOptions = {}): Ingest {
+/** @param inFlight what may be under way at once */
+export function createIngest(
+  dependencies: HttpDependencies,
+  inFlight: InFlight,
+  options: Pick<ServerOptions, 'bodyTimeoutMs'> = {},
+): Ingest {
   const { run, openTally, clock, log } = dependencies;
   const { bodyTimeoutMs = 30_000 } = options;
-  const inFlight = createInFlight(options);
   const silence = createSilenceWatch(clock, bodyTimeoutMs);
 
   const answer = (

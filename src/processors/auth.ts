@@ -89,6 +89,14 @@ export function auth(options: AuthOptions = {}): AuthProcessor {
     authenticate,
     start: (given) => {
       context = given;
+      given.telemetry.gauge(
+        {
+          name: 'mcp_gateway_failing_addresses',
+          help: 'Remote addresses whose failed authentication is remembered.',
+          unit: '{address}',
+        },
+        failures.size,
+      );
       unauthenticated = given.telemetry.counter({
         name: 'mcp_gateway_unauthenticated_requests_total',
         help: 'Requests without a valid API key, by class of remote address.',

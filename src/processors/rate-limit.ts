@@ -45,6 +45,10 @@ export function rateLimit(options: RateLimitOptions = {}): RateLimitProcessor {
     [builtIn]: 'rateLimit',
     start: (context) => {
       clock = context.clock;
+      context.telemetry.gauge(
+        { name: 'mcp_gateway_rate_limit_keys', help: 'Keys whose rate limit is remembered.', unit: '{key}' },
+        buckets.size,
+      );
       limited = context.telemetry.counter({
         name: 'mcp_gateway_rate_limited_requests_total',
         help: 'Requests refused for the rate limit of their key, by the service of the key.',

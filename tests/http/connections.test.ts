@@ -210,6 +210,7 @@ t.test('requests in flight are bounded: one more is refused with 503, and it hea
   const first = [await connect(), await connect()];
   for (const connection of first) connection.write(rawRequest(goodBody(), KEY));
   await until(() => held.waiting() === 2);
+  t.equal(gateway.app.inFlight.requests(), 2);
   const third = await connect();
   third.write(rawRequest(goodBody(), KEY));
   const refused = await third.answer();
@@ -221,6 +222,8 @@ t.test('requests in flight are bounded: one more is refused with 503, and it hea
   for (const connection of first) t.equal((await connection.answer()).status, 200);
   third.write(rawRequest(goodBody(), KEY));
   t.equal((await third.answer()).status, 200, 'on the same connection');
+  t.equal(gateway.app.inFlight.requests(), 0);
+  t.equal(gateway.app.inFlight.bytes(), 0);
   for (const connection of [...first, third]) connection.destroy();
 });
 
