@@ -36,7 +36,7 @@ type Metadata = Readonly<Record<string, Json>>;
 const PLAIN_NAME = /^[ !#-[\]-~\u00a0-\ud7ff\ue000-\ufefe]+$/;
 /** Texts that may leave `fields` for a column of their own and come back by json_quote. */
 const PLAIN_TEXT = /^[ -~\u00a0-\ud7ff]*$/;
-const PACKED_REQUEST = /^req_(?:[0-9a-f]{2}){4,16}$/;
+const PACKED_REQUEST = /^req_[0-9a-f]{8,32}$/;
 
 /** Unambiguous: the kind of the value, its length, the value. */
 const keyPart = (value: Json): string => {
@@ -152,7 +152,7 @@ export function createEventEncoder(dictionaries: EventDictionaries): EventEncode
       else if (over === undefined && columns.client && (name === 'client_name' || name === 'client_version')) {
         source = 'c';
       } else if (typeof value === 'string') {
-        if (over !== undefined && name === 'request_id' && PACKED_REQUEST.test(value)) {
+        if (over !== undefined && name === 'request_id' && value.length % 2 === 0 && PACKED_REQUEST.test(value)) {
           source = 'q';
           encoded.emitterRequest = Buffer.from(value.slice(4), 'hex');
         } else if (
