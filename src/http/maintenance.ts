@@ -10,7 +10,7 @@ import type { SetAsideEvent } from '../core/set-aside.ts';
 import { Refusal } from '../core/refusal.ts';
 import type { Store } from '../sinks/sqlite/store.ts';
 import type { AppEnv } from './app-env.ts';
-import { readParameters } from './parameters.ts';
+import { readBody } from './parameters.ts';
 
 /** What sinks could never take. All reject with an Error that names the sinks there are. */
 export interface SetAsideDesk {
@@ -48,14 +48,14 @@ export function maintenanceRoutes({ store, now, setAside }: MaintenanceDependenc
       ),
     )
     .post('/admin/backup', async (c) => {
-      const { path } = await readParameters(c, Place);
+      const { path } = await readBody(c, Place);
       return lines(c, async (progress) => ({
         path,
         bytes: await store.backup(path, (done, total) => progress({ done, total })),
       }));
     })
     .post('/admin/import', async (c) => {
-      const { path } = await readParameters(c, Place);
+      const { path } = await readBody(c, Place);
       return lines(c, async (progress, signal) =>
         store.importLegacy(path, {
           now: now(),
