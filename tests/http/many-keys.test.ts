@@ -45,5 +45,6 @@ t.test('with 10,000 keys known, a key is found as fast as with ten', async (t) =
   const rounds = Array.from({ length: 9 }, () => ({ few: few(), many: many() }));
   const least = (of: 'few' | 'many'): number => Math.min(...rounds.map((round) => round[of]));
   t.comment(`${least('few').toFixed(2)} µs with 10 keys, ${least('many').toFixed(2)} µs with 10,000`);
-  t.ok(least('many') < least('few') * 2 + 1, 'no slower, but for the memory that more keys take');
+  // A request takes 25 µs and more; what is left is the processor's cache, which ten keys fit into.
+  t.ok(least('many') - least('few') < 5, 'no slower, but for some microseconds of memory');
 });
