@@ -1,6 +1,6 @@
 /** Reads rollups over a range of time: whole days from the daily table, the hours around them from the hourly one. */
 import type Database from 'better-sqlite3';
-import type { ROLLUP_LABELS } from '../columns.ts';
+import { ROLLUP_LABELS } from '../columns.ts';
 import { DAY_MS, HOUR_MS } from '../rollup-series.ts';
 
 export type RollupLabel = (typeof ROLLUP_LABELS)[number];
@@ -40,28 +40,19 @@ export function widen({ from, to, step }: Pick<RollupRange, 'from' | 'to' | 'ste
 
 export function* readRollups(db: Database.Database, range: RollupRange): Generator<RollupRow> {
   const { from, to } = widen(range);
-  const conditions = ['r.bucket >= ?', 'r.bucket < ?'];
-  const values: (string | number)[] = [];
-  if (range.types !== undefined) {
-    conditions.push(`s.type IN (${range.types.map(() => '?').join(', ')})`);
-    values.push(...range.types);
+  // Series once, and the many rows without them: a join would put each row's labels together anew.
+  const series = seriesOf(db, range);
+  function* read(table: string, first: number, end: number): Generator<RollupRow> {
+    if (first >= end) return;
+    const rows = db.prepare<[number, number], Omit<RollupRow, keyof Series> & { readonly series_id: number }>(
+      `SELECT bucket, series_id, count, sum, duration_count, duration_sum_ms, duration_min_ms, duration_max_ms, histogram
+       FROM ${table} WHERE bucket >= ? AND bucket < ?`,
+    );
+    for (const row of rows.iterate(first, end)) {
+      const labels = series.get(row.series_id);
+      if (labels !== undefined) yield { ...labels, ...row };
+    }
   }
-  if (range.service !== undefined) {
-    conditions.push('s.service = ?');
-    values.push(range.service);
-  }
-  for (const [label, value] of Object.entries(range.labels ?? {})) {
-    conditions.push(`s.${label} = ?`);
-    values.push(value);
-  }
-  const read = (table: string, first: number, end: number): Iterable<RollupRow> =>
-    first >= end
-      ? []
-      : db
-          .prepare<(string | number)[], RollupRow>(
-            `SELECT s.*, r.* FROM ${table} r CROSS JOIN rollup_series s ON s.id = r.series_id WHERE ${conditions.join(' AND ')}`,
-          )
-          .iterate(first, end, ...values);
   if (range.step !== undefined) {
     yield* read(range.step === 'day' ? 'rollup_daily' : 'rollup_hourly', from, to);
     return;
@@ -75,4 +66,30 @@ export function* readRollups(db: Database.Database, range: RollupRange): Generat
   yield* read('rollup_hourly', from, firstDay);
   yield* read('rollup_daily', firstDay, lastDay);
   yield* read('rollup_hourly', lastDay, to);
+}
+
+type Series = Pick<RollupRow, 'type' | 'service' | 'overflow' | RollupLabel>;
+
+/** The series that a range asks for, by id. */
+function seriesOf(db: Database.Database, { types, service, labels }: RollupRange): Map<number, Series> {
+  const conditions = ['true'];
+  const values: (string | number)[] = [];
+  if (types !== undefined) {
+    conditions.push(`type IN (${types.map(() => '?').join(', ')})`);
+    values.push(...types);
+  }
+  if (service !== undefined) {
+    conditions.push('service = ?');
+    values.push(service);
+  }
+  for (const [label, value] of Object.entries(labels ?? {})) {
+    conditions.push(`${label} = ?`);
+    values.push(value);
+  }
+  const rows = db
+    .prepare<(string | number)[], Series & { readonly id: number }>(
+      `SELECT id, type, service, overflow, ${ROLLUP_LABELS.join(', ')} FROM rollup_series WHERE ${conditions.join(' AND ')}`,
+    )
+    .all(...values);
+  return new Map(rows.map(({ id, ...series }) => [id, series]));
 }
