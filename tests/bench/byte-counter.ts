@@ -35,3 +35,5 @@ const server = createServer((request, response) => {
   });
 });
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
+// Ends with the process that started it.
+process.on('disconnect', () => process.exit(0));

@@ -1,6 +1,6 @@
 /**
  * Cost of the journal: durable appends per second and CPU per append, at 64 callers, against the same bytes written by
- * one caller with `writev` and against nothing but the frame's CRCs. `node tests/bench/journal.ts [seconds]`
+ * one caller with `writev` and against nothing but the frame's CRCs. `node tests/bench/journal.ts [seconds] [rounds]`
  */
 import fs from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
@@ -81,9 +81,10 @@ async function rawWritev(directory: string, payload: Uint8Array, until: () => bo
 }
 
 const seconds = Number(process.argv[2] ?? 2);
+const rounds = Number(process.argv[3] ?? 2);
 for (const metrics of [1, 10, 100]) {
   const payload = Buffer.alloc(metrics * METRIC_BYTES, 'x');
-  for (let repeat = 0; repeat < 2; repeat += 1) {
+  for (let repeat = 0; repeat < rounds; repeat += 1) {
     const directory = await mkdtemp(join(process.env['BENCH_DIRECTORY'] ?? tmpdir(), 'bench-journal-'));
     const rounds = [
       await measure('writev', seconds, (until) => rawWritev(directory, payload, until)),

@@ -1,0 +1,12 @@
+/** The gateway as it is published: compiled anew from the sources. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { plainNode } from '../support/plain-node.ts';
+import { ROOT } from '../support/root.ts';
+
+/** @returns the command that runs it */
+export function compiled(): readonly [string, ...string[]] {
+  const path = `${join(ROOT, 'node_modules/.bin')}:${process.env['PATH']}`;
+  execFileSync(process.execPath, ['scripts/build.ts'], { cwd: ROOT, env: { ...process.env, PATH: path } });
+  return plainNode(join(ROOT, 'dist/cli/main.js')).flat() as [string];
+}

@@ -1,0 +1,69 @@
+/**
+ * `npm run bench [-- <scenario> …] [--json] [--rounds N] [--profile] [--small]`: runs scenarios, one after the other, and
+ * prints one table. `--profile` has the gateway write a CPU profile to ./profiles; `--small` shows that all of it runs.
+ */
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeMachine } from './machine.ts';
+import type { Figure, Scenario } from './scenario.ts';
+import { rows } from './table.ts';
+
+const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scenario }>>> = {
+  validate: () => import('./scenarios/validate.ts'),
+  aggregate: () => import('./scenarios/aggregate.ts'),
+  journal: () => import('./scenarios/journal.ts'),
+  scrape: () => import('./scenarios/scrape.ts'),
+  'otlp-export': () => import('./scenarios/otlp-export.ts'),
+  ingest: () => import('./scenarios/ingest.ts'),
+  sustained: () => import('./scenarios/sustained.ts'),
+  busy: () => import('./scenarios/busy.ts'),
+  'sqlite-insert': () => import('./scenarios/sqlite-insert.ts'),
+  query: () => import('./scenarios/query.ts'),
+  'start-up': () => import('./scenarios/start-up.ts'),
+  memory: () => import('./scenarios/memory.ts'),
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean' },
+    small: { type: 'boolean' },
+    profile: { type: 'boolean' },
+    rounds: { type: 'string' },
+  },
+});
+const unknown = positionals.filter((name) => !Object.hasOwn(SCENARIOS, name));
+const rounds = Number(values.rounds ?? (values.small === true ? 1 : 5));
+if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+  console.error(
+    unknown.length > 0
+      ? `${unknown.join(', ')}: no such scenario; there are ${Object.keys(SCENARIOS).join(', ')}`
+      : `--rounds ${values.rounds}: expected a whole number, 1 or more`,
+  );
+  process.exit(2);
+}
+const profileDirectory = values.profile === true ? resolve('profiles') : undefined;
+if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true });
+
+const machine = describeMachine();
+const results: Record<string, readonly Figure[]> = {};
+for (const name of positionals.length > 0 ? positionals : Object.keys(SCENARIOS)) {
+  const { scenario } = await SCENARIOS[name]!();
+  const say = (text: string): void => console.error(`${name}: ${text}`);
+  const began = performance.now();
+  results[name] = await scenario({ rounds, small: values.small === true, profileDirectory, say });
+  say(`took ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+if (values.json === true) console.log(JSON.stringify({ machine, rounds, small: values.small === true, results }));
+else {
+  const { system, cpu, cores, memoryGiB, node, sqlite, commit, load, durableWriteMs } = machine;
+  console.log(`${system}, ${cores} × ${cpu}, ${memoryGiB} GiB; Node.js ${node}, SQLite ${sqlite}, commit ${commit}`);
+  console.log(
+    `load ${load.toFixed(1)} at the start; one O_DSYNC write of 4 KiB: ${durableWriteMs.p50.toFixed(2)} ms median, ${durableWriteMs.p99.toFixed(2)} ms p99; medians of ${rounds} rounds`,
+  );
+  for (const line of rows(results)) console.log(line);
+}
+if (profileDirectory !== undefined)
+  console.error(`profiles (open in Chrome's DevTools, Performance): ${profileDirectory}`);
+process.exit(0);

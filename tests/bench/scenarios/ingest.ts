@@ -1,0 +1,160 @@
+/** What one metric costs on the HTTP thread, how many durable 200s a second there are, and how long one takes. */
+import { threadCpu } from '../machine.ts';
+import { type LoadOptions, pace, saturate, type Saturated, type Target } from '../load.ts';
+import type { PacedResult } from '../paced-client.ts';
+import { compared, type Figure, median, type Scenario, type Settings } from '../scenario.ts';
+import { forkServer, startServer } from '../servers.ts';
+
+const CPU_GOALS: Readonly<Record<number, number>> = { 100: 1.5, 10: 1.7, 1: 2 };
+const BURST_GOAL = 0.6;
+const P99_GOAL_MS = 10;
+
+interface Server extends Target {
+  readonly name: string;
+  readonly pid: number;
+}
+
+interface Measured extends Saturated {
+  /** Microseconds per metric. */
+  readonly mainCpu: number;
+  readonly otherCpu: number;
+  readonly perSecond: number;
+}
+
+async function measure(server: Server, load: LoadOptions): Promise<Measured> {
+  const before = threadCpu(server.pid);
+  const result = await saturate(server, load);
+  const after = threadCpu(server.pid);
+  if (result.failed > 0 || result.refused > 0 || result.ok === 0) {
+    throw new Error(
+      `${server.name}: ${result.refused} requests refused, ${result.failed} failed, ${result.ok} answered`,
+    );
+  }
+  const metrics = result.ok * load.metrics;
+  return {
+    ...result,
+    mainCpu: (after.main - before.main) / 1000 / metrics,
+    otherCpu: (after.others - before.others) / 1000 / metrics,
+    perSecond: result.ok / result.seconds,
+  };
+}
+
+/** The three servers in turn, as often as there are rounds; the first time each, for a moment, to warm up. */
+async function rounds(servers: readonly Server[], load: LoadOptions, settings: Settings): Promise<Measured[][]> {
+  for (const server of servers) await saturate(server, { ...load, seconds: 1 });
+  const measured: Measured[][] = [];
+  for (let round = 0; round < settings.rounds; round += 1) {
+    const one: Measured[] = [];
+    for (const server of servers) one.push(await measure(server, load));
+    measured.push(one);
+  }
+  return measured;
+}
+
+export const scenario: Scenario = async (settings) => {
+  const { small, say } = settings;
+  const bare = await forkServer('./baselines/bare-http.ts');
+  const idle = await startServer(settings, { sinks: 'none' });
+  const full = await startServer(settings);
+  const servers: Server[] = [
+    { name: 'bare node:http', url: `http://127.0.0.1:${bare.port}/`, keys: ['none'], pid: bare.child.pid! },
+    { name: 'gateway, deliveries idle', ...idle },
+    { name: 'gateway, all sinks', ...full },
+  ];
+  const figures: Figure[] = [];
+  try {
+    const seconds = small ? 1 : 3;
+    const loads = [
+      { metrics: 100, connections: 64, seconds },
+      { metrics: 10, connections: 64, seconds },
+      { metrics: 1, connections: 64, seconds },
+      { metrics: 100, connections: 256, seconds },
+    ];
+    for (const load of small ? loads.slice(0, 1) : loads) {
+      const { metrics, connections } = load;
+      const name = `${metrics} a request, ${connections} connections`;
+      say(name);
+      const measured = await rounds(servers, load, settings);
+      figures.push(...figuresOf(name, measured, connections === 64 ? CPU_GOALS[metrics] : undefined, metrics === 100));
+      await full.gateway.flush();
+    }
+    say('half of the saturated rate');
+    figures.push(...(await unsaturated(servers, settings)));
+  } finally {
+    bare.child.disconnect();
+    await Promise.all([idle.stop(), full.stop()]);
+  }
+  return figures;
+};
+
+function figuresOf(
+  name: string,
+  measured: readonly Measured[][],
+  cpuGoal: number | undefined,
+  isBurst: boolean,
+): Figure[] {
+  const against = 'bare node:http + JSON.parse';
+  const pairs = (at: number, of: (one: Measured) => number): { value: number; baseline: number }[] =>
+    measured.map((round) => ({ value: of(round[at]!), baseline: of(round[0]!) }));
+  const goal = cpuGoal === undefined ? undefined : { goal: { atMost: cpuGoal } };
+  const full = measured.map((round) => round[2]!);
+  const idle = measured.map((round) => round[1]!);
+  return [
+    compared(
+      { what: `${name}: CPU of the HTTP thread per metric`, unit: 'µs', against, ...goal },
+      pairs(1, (one) => one.mainCpu),
+    ),
+    compared(
+      { what: `${name}: the same with all sinks at work beside it`, unit: 'µs', against },
+      pairs(2, (one) => one.mainCpu),
+    ),
+    {
+      what: `${name}: CPU of all other threads per metric, all sinks`,
+      value: median(full.map((one) => one.otherCpu)),
+      unit: 'µs',
+    },
+    compared(
+      {
+        what: `${name}: durable 200s, deliveries idle`,
+        unit: '/s',
+        against,
+        ...(isBurst && cpuGoal !== undefined ? { goal: { atLeast: BURST_GOAL } } : undefined),
+      },
+      pairs(1, (one) => one.perSecond),
+    ),
+    compared(
+      { what: `${name}: durable 200s, all sinks`, unit: '/s', against },
+      pairs(2, (one) => one.perSecond),
+    ),
+    ...(['p50', 'p99', 'p999'] as const).map((which) => ({
+      what: `${name}: latency ${which.replace('999', '99.9')} saturated, deliveries idle`,
+      value: median(idle.map((one) => one[which])),
+      unit: 'ms',
+    })),
+  ];
+}
+
+/** Each at half of what it took a moment before, so that a busy neighbour does not make it saturated. */
+async function unsaturated([, idle, full]: readonly Server[], settings: Settings): Promise<Figure[]> {
+  const load = { metrics: 100, connections: 64, seconds: settings.small ? 1 : 5 };
+  const measured: { idle: PacedResult; full: PacedResult }[] = [];
+  for (let round = 0; round < settings.rounds; round += 1) {
+    const half = async (server: Server): Promise<PacedResult> => {
+      const { perSecond } = await measure(server, { ...load, seconds: 1 });
+      return pace(server, { ...load, perSecond: perSecond / 2 });
+    };
+    measured.push({ idle: await half(idle!), full: await half(full!) });
+  }
+  const figure = (what: string, of: (one: (typeof measured)[number]) => number, goal?: Figure['goal']): Figure => ({
+    what: `half of the saturated rate, 100 a request, 64 connections: ${what}`,
+    value: median(measured.map(of)),
+    unit: 'ms',
+    ...(goal === undefined ? undefined : { goal }),
+  });
+  return [
+    figure('p50, all sinks', (one) => one.full.p50),
+    figure('p99, all sinks', (one) => one.full.p99, { atMost: P99_GOAL_MS }),
+    figure('p99.9, all sinks', (one) => one.full.p999),
+    figure('p99, deliveries idle', (one) => one.idle.p99),
+  ];
+}

@@ -1,0 +1,64 @@
+/** Resident memory: idle, after a sustained load, and with 100,000 distinct series offered. */
+import { pace, saturate } from '../load.ts';
+import { residentMemory } from '../machine.ts';
+import { compiled } from '../compiled.ts';
+import { readSamples, sumOf } from '../../support/books.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { median, type Scenario } from '../scenario.ts';
+import { type GatewayUnderTest, startServer } from '../servers.ts';
+
+const PER_BODY = 500;
+
+/** Every metric a series of its own: as the worst emitter would. */
+async function offerSeries({ gateway }: GatewayUnderTest, series: number): Promise<void> {
+  const perLabel = Math.ceil(Math.sqrt(series));
+  for (let from = 0; from < series; from += PER_BODY) {
+    const metrics = Array.from({ length: Math.min(PER_BODY, series - from) }, (_, at) => ({
+      type: 'tool_execution',
+      value: 1,
+      duration_ms: 5,
+      dimensions: {
+        tool_name: `tool-${(from + at) % perLabel}`,
+        server_name: `server-${Math.floor((from + at) / perLabel)}`,
+        success: true,
+      },
+    }));
+    await waitFor('a 200', async () => (await gateway.post({ service: 'test', metrics })).ok);
+  }
+  await gateway.flush();
+}
+
+export const scenario: Scenario = async (settings) => {
+  const { rounds, small, say } = settings;
+  const command = small ? undefined : compiled();
+  const measured: { idle: number; sustained: number; peak: number; series: number; shown: number }[] = [];
+  for (let round = 0; round < (small ? 1 : Math.min(rounds, 3)); round += 1) {
+    say(`round ${round + 1}`);
+    const server = await startServer(settings, command === undefined ? {} : { command });
+    const settle = small ? 500 : 5000;
+    await new Promise((resolve) => setTimeout(resolve, settle));
+    const idle = residentMemory(server.pid).now;
+    const load = { metrics: 100, connections: 64 };
+    const { ok, seconds } = await saturate(server, { ...load, seconds: small ? 1 : 3 });
+    await server.gateway.flush().catch(() => {});
+    await pace(server, { ...load, seconds: small ? 1 : 20, perSecond: (ok / seconds) * 0.3 });
+    const { now: sustained, peak } = residentMemory(server.pid);
+    await offerSeries(server, small ? 2000 : 100_000);
+    const page = await server.gateway.scrape();
+    const series = residentMemory(server.pid).now;
+    measured.push({ idle, sustained, peak, series, shown: sumOf(readSamples(page), 'mcp_gateway_series') });
+    await server.stop();
+  }
+  const of = (key: keyof (typeof measured)[number]): number => median(measured.map((one) => one[key]));
+  return [
+    { what: small ? 'idle, from source' : 'idle, compiled', value: of('idle'), unit: 'MiB', goal: { atMost: 150 } },
+    { what: 'after a sustained load of recorded traffic', value: of('sustained'), unit: 'MiB', goal: { atMost: 350 } },
+    { what: 'the most it ever was, a burst included', value: of('peak'), unit: 'MiB' },
+    {
+      what: `after ${small ? '2,000' : '100,000'} distinct series offered and a scrape`,
+      value: of('series'),
+      unit: 'MiB',
+    },
+    { what: 'series kept of them', value: of('shown'), unit: '' },
+  ];
+};

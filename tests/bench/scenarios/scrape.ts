@@ -1,0 +1,35 @@
+/** A scrape of 1,000 and of 10,000 histogram series: duration, bytes, and how long ingest stalls. See ../scrape.ts. */
+import type { Figure, Scenario } from '../scenario.ts';
+import { runScript } from '../script.ts';
+
+interface Printed {
+  readonly results: readonly {
+    readonly series: number;
+    readonly gzip: boolean;
+    readonly ms: number;
+    readonly bytes: number;
+    readonly stallMs: number;
+    readonly stallCpuMs: number;
+  }[];
+  readonly sdkSerializerMsAt1000: number;
+}
+
+export const scenario: Scenario = async ({ rounds, small }) => {
+  const output = await runScript('scrape.ts', ['--json', '--rounds', String(rounds), ...(small ? ['--small'] : [])]);
+  const { results, sdkSerializerMsAt1000 } = JSON.parse(output) as Printed;
+  const baseline = { what: "the SDK's serialiser, all of it a stall", value: sdkSerializerMsAt1000 };
+  return results.flatMap(({ series, gzip, ms, bytes, stallMs, stallCpuMs }): Figure[] => {
+    const name = `${series.toLocaleString('en-US')} series${gzip ? ', gzip' : ''}`;
+    return [
+      {
+        what: `${name}: duration`,
+        value: ms,
+        unit: 'ms',
+        ...(series === 1000 && !gzip ? { baseline, ratio: ms / sdkSerializerMsAt1000 } : undefined),
+      },
+      { what: `${name}: size`, value: bytes / 1e6, unit: 'MB' },
+      { what: `${name}: stall of ingest`, value: stallMs, unit: 'ms', goal: { atMost: 25 } },
+      { what: `${name}: CPU of that stall`, value: stallCpuMs, unit: 'ms' },
+    ];
+  });
+};

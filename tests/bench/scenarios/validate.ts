@@ -1,0 +1,62 @@
+/** Validation of bodies that are accepted, against `JSON.parse` of the same bodies in the same rounds. */
+import * as v from 'valibot';
+import { isBody } from '../../../src/processors/validate/body-checker.ts';
+import { createMetricChecker } from '../../../src/processors/validate/metric-checker.ts';
+import { DEFAULT_LIMITS, moveWindow, newWindow } from '../../../src/processors/validate/metric-limits.ts';
+import { createMetricSchema } from '../../../src/processors/validate/metric-schema.ts';
+import { bodies } from '../bodies.ts';
+import { compared, type Scenario } from '../scenario.ts';
+
+const PER_BODY = 100;
+
+export const scenario: Scenario = ({ rounds, small }) => {
+  const texts = bodies(PER_BODY, 36).map((body) => JSON.stringify(body));
+  const repeats = small ? 2 : 40;
+  const checker = createMetricChecker(DEFAULT_LIMITS);
+  const window = newWindow();
+  const schema = createMetricSchema(DEFAULT_LIMITS, window);
+
+  function check(body: unknown, now: number): boolean {
+    if (!isBody(body, DEFAULT_LIMITS)) return false;
+    moveWindow(window, now, 300_000, () => 90);
+    checker.reset();
+    return body.metrics.every((metric) => checker.check(metric, window) === undefined);
+  }
+  function checkByValibot(body: unknown): boolean {
+    return (body as { metrics: unknown[] }).metrics.every((metric) => v.safeParse(schema, metric).success);
+  }
+
+  const measured: { parse: number; check: number; valibot: number }[] = [];
+  for (let round = -1; round < rounds; round += 1) {
+    const spent = { parse: 0, check: 0, valibot: 0 };
+    for (let repeat = 0; repeat < repeats; repeat += 1) {
+      for (const text of texts) {
+        const now = Date.now();
+        const start = performance.now();
+        const body: unknown = JSON.parse(text);
+        const parsed = performance.now();
+        const accepted = check(body, now);
+        const checked = performance.now();
+        const acceptedByValibot = checkByValibot(body);
+        const end = performance.now();
+        if (!accepted || !acceptedByValibot) throw new Error('a recorded body was not accepted');
+        spent.parse += parsed - start;
+        spent.check += checked - parsed;
+        spent.valibot += end - checked;
+      }
+    }
+    const metrics = repeats * texts.length * PER_BODY;
+    const micros = (ms: number): number => (ms * 1000) / metrics;
+    // The first round warms up.
+    if (round >= 0) {
+      measured.push({ parse: micros(spent.parse), check: micros(spent.check), valibot: micros(spent.valibot) });
+    }
+  }
+  const pairs = (key: 'check' | 'valibot'): { value: number; baseline: number }[] =>
+    measured.map((one) => ({ value: one[key], baseline: one.parse }));
+  const against = 'JSON.parse';
+  return Promise.resolve([
+    compared({ what: 'accepted metrics', unit: 'µs', against, goal: { atMost: 0.3 } }, pairs('check')),
+    compared({ what: 'the same by valibot on every metric', unit: 'µs', against }, pairs('valibot')),
+  ]);
+};
