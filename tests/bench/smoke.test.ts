@@ -10,6 +10,12 @@ import type { Figure } from './scenario.ts';
 const skipWithoutWrk = skipWithout(programPath('wrk'), 'Debian’s package wrk');
 const NEEDS_WRK = ['ingest', 'sustained', 'busy', 'memory'];
 
+/** Programs that stand beside the scenarios, with arguments that make them short. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  'sqlite-write.ts': ['20000'],
+  'sqlite-history.ts': ['20000'],
+};
+
 const scenarios = globSync('scenarios/*.ts', { cwd: import.meta.dirname }).map((file) => basename(file, '.ts'));
 
 for (const name of scenarios.toSorted()) {
@@ -28,5 +34,15 @@ for (const name of scenarios.toSorted()) {
     const figures = results[name] ?? [];
     t.ok(figures.length > 0);
     for (const { what, value, ratio = 1 } of figures) t.ok(Number.isFinite(value) && Number.isFinite(ratio), what);
+  });
+}
+
+for (const [program, args] of Object.entries(PROGRAMS)) {
+  t.test(`${program} runs and prints figures`, { timeout: 120_000 }, async (t) => {
+    const path = join(import.meta.dirname, program);
+    const child = await startChild(process.execPath, ['--conditions=mcp-metrics-source', path, ...args], { cwd: ROOT });
+    t.teardown(() => child.stop('SIGKILL'));
+    t.strictSame(await child.exited, { code: 0, signal: null }, child.output());
+    t.match(child.output(), /\d/);
   });
 }
