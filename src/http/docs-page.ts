@@ -1,31 +1,30 @@
 /** The documentation page, made from the OpenAPI document: one file of HTML that loads nothing. */
 import { html, raw } from 'hono/html';
 import type { ApiDocument } from './openapi.ts';
+import { type ReadableSchema, schemaText } from './schema-text.ts';
 
 type Html = ReturnType<typeof html>;
 
-interface Schema {
-  readonly $ref?: string;
-  readonly type?: string | readonly string[];
-  readonly [name: string]: unknown;
-}
 interface Parameter {
   readonly name: string;
   readonly in: string;
   readonly required?: boolean;
   readonly description?: string;
-  readonly schema?: Schema;
+  readonly schema?: ReadableSchema;
 }
 interface Described {
   readonly summary?: string;
   readonly description?: string;
   readonly tags?: readonly string[];
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema?: Schema }>> };
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema?: ReadableSchema }>> };
   readonly responses?: Readonly<
     Record<
       string,
-      { readonly description: string; readonly content?: Readonly<Record<string, { readonly schema?: Schema }>> }
+      {
+        readonly description: string;
+        readonly content?: Readonly<Record<string, { readonly schema?: ReadableSchema }>>;
+      }
     >
   >;
   readonly 'x-scopes'?: readonly string[];
@@ -40,6 +39,9 @@ details{border:1px solid var(--line);border-radius:6px;margin:.5rem 0;padding:.5
 .method{display:inline-block;min-width:4.5rem;font-weight:600}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.25rem .5rem;border-bottom:1px solid var(--line)}.soft{opacity:.75}`;
 
+/** In one piece: its content has to be what the policy's hash says, to the letter. */
+const STYLE_ELEMENT = raw(`<style>${STYLE}</style>`);
+
 export function documentationPage(document: ApiDocument): Html {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation: operation as Described })),
@@ -51,9 +53,7 @@ export function documentationPage(document: ApiDocument): Html {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${document.info.title}: HTTP API</title>
-        <style>
-          ${raw(STYLE)}
-        </style>
+        ${STYLE_ELEMENT}
       </head>
       <body>
         <h1>${document.info.title}</h1>
@@ -66,6 +66,10 @@ export function documentationPage(document: ApiDocument): Html {
               ${these.map(section)}
             </section>`,
         )}
+        <section>
+          <h2>Shapes</h2>
+          ${Object.entries(document.components?.schemas ?? {}).map(shapeSection)}
+        </section>
       </body>
     </html>`;
 }
@@ -95,11 +99,7 @@ function section({ path, method, operation }: { path: string; method: string; op
           html`<tr>
             <td><code>${status}</code></td>
             <td>
-              ${marked(description)}
-              ${Object.entries(content).map(
-                ([type, { schema }]) =>
-                  html` <span class="soft"><code>${type}</code> ${schema?.$ref?.split('/').at(-1) ?? ''}</span>`,
-              )}
+              ${marked(description)} ${Object.entries(content).map(([type, { schema }]) => answerText(type, schema))}
             </td>
           </tr>`,
       )}
@@ -126,7 +126,22 @@ function parameterTable(parameters: readonly Parameter[]): Html | '' {
   </table>`;
 }
 
-const shape = (schema: Schema | undefined): string => JSON.stringify(schema ?? {}, null, 1);
+const shape = (schema: ReadableSchema | undefined): string => (schema === undefined ? '' : schemaText(schema));
+
+/** The answers that operations refer to by name. */
+const shapeSection = ([name, schema]: [string, ReadableSchema]): Html =>
+  html`<details id="${`shape-${name}`}">
+    <summary><code>${name}</code> <span class="soft">${schema.description ?? ''}</span></summary>
+    <pre>${schemaText(schema)}</pre>
+  </details>`;
+
+/** A media type, and the name of the shape that leads to it. */
+function answerText(type: string, schema: ReadableSchema | undefined): Html {
+  const name = schema?.$ref?.split('/').at(-1);
+  return name === undefined
+    ? html` <span class="soft"><code>${type}</code></span>`
+    : html` <span class="soft"><code>${type}</code></span> <a href="${`#shape-${name}`}">${name}</a>`;
+}
 
 /** Text whose \`code\` is set as code; all of it is escaped by the template. */
 const marked = (text: string): Html =>

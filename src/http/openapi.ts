@@ -9,11 +9,13 @@ import type { HttpDependencies } from './dependencies.ts';
 import { documentationPage, STYLE } from './docs-page.ts';
 import { jsonSchema } from './json-schema.ts';
 import { operation } from './operation.ts';
+import type { ReadableSchema } from './schema-text.ts';
 
 /** A document as far as the page reads it. */
 export interface ApiDocument {
   readonly openapi: string;
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };
+  readonly components?: { readonly schemas?: Readonly<Record<string, ReadableSchema>> };
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -24,7 +26,7 @@ const DESCRIPTION = [
 
 /** Made once, on first demand: the routes are fixed by then. */
 export function apiDocument(app: Hono<AppEnv>, { version }: Pick<HttpDependencies, 'version'>): Promise<ApiDocument> {
-  return generateSpecs(app, {
+  const document: Promise<object> = generateSpecs(app, {
     documentation: {
       openapi: '3.1.1',
       info: { title: 'MCP metrics gateway', version, description: DESCRIPTION },
@@ -41,6 +43,7 @@ export function apiDocument(app: Hono<AppEnv>, { version }: Pick<HttpDependencie
     excludeStaticFile: false,
     defaultValidationErrorResponse: false,
   });
+  return document as Promise<ApiDocument>;
 }
 
 const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;

@@ -1,5 +1,6 @@
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore } from '../../src/sinks/sqlite/store.ts';
@@ -136,5 +137,8 @@ t.test('the documentation page shows every route and needs no network', async (t
   for (const path of Object.keys(document.paths)) t.ok(page.includes(`<code>${path}</code>`), path);
   t.notMatch(page, /<script|<link|<img|src=|@import|url\(/i, 'nothing is loaded');
   t.notMatch(page, /https?:/i, 'and nothing is linked elsewhere');
-  t.match(response.headers.get('content-security-policy'), /^default-src 'none'; style-src 'sha256-/);
+  const style = /<style>([^]*)<\/style>/.exec(page)?.[1] ?? '';
+  const allowed = /style-src 'sha256-([^']+)'/.exec(response.headers.get('content-security-policy') ?? '')?.[1];
+  t.equal(allowed, hash('sha256', style, 'base64'), 'the policy allows the style that is there, to the letter');
+  t.match(response.headers.get('content-security-policy'), /^default-src 'none'; /);
 });
