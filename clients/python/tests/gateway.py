@@ -86,7 +86,8 @@ class Gateway:
         process = self._process
 
         def ready() -> bool:
-            assert process.poll() is None, (self.folder / "gateway.log").read_text()[-2000:]
+            if process.poll() is not None:  # no use to wait any longer
+                raise RuntimeError((self.folder / "gateway.log").read_text()[-2000:])
             return httpx.get(f"{self.url}/readyz").status_code == 200
 
         try:
