@@ -10,6 +10,7 @@ import { place, type Placement, type StoredCheckpoints, tellPlacements } from '.
 import type { Clock, Log, Telemetry } from './ports.ts';
 import { createRecentRecords, type RecentRecords } from './recent-records.ts';
 import { openSetAside } from './set-aside.ts';
+import { Refusal } from './refusal.ts';
 import type { Sink } from './sink.ts';
 
 export interface DeliveriesOptions {
@@ -36,7 +37,10 @@ export interface Deliveries {
   /** The id that checkpoints carry. */
   readonly journalId: string;
   readonly start: () => void;
-  /** Resolves once every sink has what the journal holds now, or rejects at the deadline with the names of those behind. */
+  /**
+   * Resolves once every sink has what the journal holds now.
+   * @throws Refusal `overloaded` at the deadline, with the names of those behind
+   */
   readonly flush: (timeoutMs: number) => Promise<void>;
   /**
    * Delivers what it can until `signal`, then stops deliveries and sinks and writes the last checkpoints. Each sink in its
@@ -181,7 +185,12 @@ function run(
         all.map((delivery) => delivery.flush(expired.signal).catch(() => behind.add(delivery.sink.name))),
       );
       timer.cancel();
-      if (behind.size > 0) throw new Error(`not delivered within ${timeoutMs} ms: ${[...behind].join(', ')}`);
+      if (behind.size === 0) return;
+      throw new Refusal(
+        'overloaded',
+        `Not everything could be written within ${timeoutMs / 1000} seconds; behind: ${[...behind].join(', ')}. What was accepted is safe in the journal and on its way: ask again.`,
+        { retryAfterSeconds: 1 },
+      );
     },
     stop: async (signal) => {
       await Promise.all(all.map((delivery) => end(delivery, signal)));

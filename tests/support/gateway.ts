@@ -77,8 +77,13 @@ export async function spawnGateway(options: GatewayOptions): Promise<RunningGate
       }),
     scrape: async () => (await fetch(gateway.scrapeUrl)).text(),
     flush: async () => {
-      const response = await fetch(`${url}/flush`, { method: 'POST', headers: { 'x-api-key': key } });
-      if (!response.ok) throw new Error(`POST /flush: ${response.status} ${await response.text()}`);
+      // 503: there is more than it can write in the time that it gives itself.
+      for (let attempt = 1; ; attempt += 1) {
+        const response = await fetch(`${url}/flush`, { method: 'POST', headers: { 'x-api-key': key } });
+        const answer = await response.text();
+        if (response.ok) return;
+        if (response.status !== 503 || attempt > 20) throw new Error(`POST /flush: ${response.status} ${answer}`);
+      }
     },
   };
   return gateway;
