@@ -71,6 +71,7 @@ class Sender:
         self._stats = Stats()
         self._settled = 0
         self._being_made = 0
+        self._gathering = False
         self._flush_to = 0
         self._deadline: float | None = None
         self._thread: threading.Thread | None = None
@@ -96,8 +97,9 @@ class Sender:
                 self._notices.dropping()
             if len(self._queue) == 1:
                 self._oldest_at = time.monotonic()
-                self._changed.notify_all()
-            elif self._batch_is_full():
+            # Only a thread that waits for company for its batch: one that waits for a retry would wake for nothing.
+            if self._gathering and (len(self._queue) == 1 or self._batch_is_full()):
+                self._gathering = False
                 self._changed.notify_all()
             if self._thread is None:
                 self._start()
@@ -163,6 +165,8 @@ class Sender:
 
     def _drop(self, metrics: int) -> None:
         self._stats.dropped += metrics
+        if self._settled < self._flush_to:
+            self._changed.notify_all()
         self._settled += metrics
 
     def _batch_is_full(self) -> bool:
@@ -186,11 +190,14 @@ class Sender:
                     wait = self._due_in()
                     if wait == 0.0:
                         break
+                    self._gathering = True
                     self._changed.wait(wait)
                 elif self._deadline is not None:
                     return None
                 else:
+                    self._gathering = True
                     self._changed.wait()
+            self._gathering = False
             items: list[bytes] = []
             size = 0
             while self._queue and len(items) < limits.max_batch_metrics and size < limits.max_batch_bytes:
