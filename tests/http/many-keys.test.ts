@@ -9,7 +9,7 @@ import { endsOf } from '../support/ends.ts';
 
 const CALLS = 2000;
 
-t.test('with 10,000 keys known, a key is found as fast as with ten', async (t) => {
+t.test('with 10,000 keys known, a key is found without looking through them', async (t) => {
   const atEnd = endsOf(t);
   const directory = t.testdir({ few: {}, many: {} });
   const start = async (name: string, count: number) => {
@@ -45,6 +45,6 @@ t.test('with 10,000 keys known, a key is found as fast as with ten', async (t) =
   const rounds = Array.from({ length: 9 }, () => ({ few: few(), many: many() }));
   const least = (of: 'few' | 'many'): number => Math.min(...rounds.map((round) => round[of]));
   t.comment(`${least('few').toFixed(2)} µs with 10 keys, ${least('many').toFixed(2)} µs with 10,000`);
-  // A request takes 25 µs and more; what is left is the processor's cache, which ten keys fit into.
-  t.ok(least('many') - least('few') < 5, 'no slower, but for some microseconds of memory');
+  // A search through all keys would be hundreds of times slower. What is left is the processor's cache, which ten keys fit into.
+  t.ok(least('many') < 30 * least('few'), 'what a look-up costs does not grow with the keys');
 });
