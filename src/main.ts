@@ -1,6 +1,7 @@
 /** A gateway from its config file to the signal that ends it. */
 import { findConfig, loadConfig } from './config.ts';
 import type { Log } from './core/ports.ts';
+import { commandLine } from './command-line.ts';
 import { type Gateway, hostInUrl, startGateway } from './gateway.ts';
 import { version } from './version.ts';
 
@@ -71,7 +72,7 @@ async function firstKeys(gateway: Gateway, log: Log, print: RunOptions['print'])
   if (print === undefined) {
     log.warn(
       {},
-      'no API key is known, so every request is answered 401; create one with: mcp-metrics keys create --service my-service',
+      `no API key is known, so every request is answered 401; create one with: ${commandLine()} keys create --service my-service`,
     );
     return;
   }

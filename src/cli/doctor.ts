@@ -4,6 +4,7 @@ import { access, rm, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { commandLine } from '../command-line.ts';
 import { findConfig, loadConfig } from '../config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { TotalsReader } from '../core/sink.ts';
@@ -213,7 +214,7 @@ function checkDatabase({ databasePath, pipeline }: Patient): readonly Finding[] 
       : warning(
           'keys',
           'none: every request is answered 401',
-          'create one: mcp-metrics keys create --service my-service',
+          `create one: ${commandLine()} keys create --service my-service`,
         ),
   ];
 }

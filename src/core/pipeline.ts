@@ -219,12 +219,25 @@ function checkSinks(sinks: readonly unknown[]): void {
       throw new PipelineError(`${where}: a second sink is named "${sink.name}"; names tell the checkpoints apart`);
     names.add(sink.name);
     if ((sink as { kind?: unknown }).kind === 'totals-reader') continue;
-    const { write, whenFull } = sink as { write?: unknown; whenFull?: unknown };
+    const { write, whenFull, batching } = sink as { write?: unknown; whenFull?: unknown; batching?: unknown };
     if (typeof write !== 'function')
       throw new PipelineError(`${where}: sink "${sink.name}" has no write(batch, signal)`);
     if (whenFull !== 'refuse' && whenFull !== 'skip') {
       throw new PipelineError(`${where}: sink "${sink.name}" must say whenFull: "refuse" or "skip"`);
     }
+    checkBatching(`${where}: sink "${sink.name}"`, batching);
+  }
+}
+
+/** A batch of no metrics would never be written, and no delay would ever be over. */
+function checkBatching(where: string, batching: unknown): void {
+  if (batching === undefined) return;
+  const { maxMetrics = 1, maxDelayMs = 0 } = (batching ?? {}) as { maxMetrics?: unknown; maxDelayMs?: unknown };
+  if (!Number.isSafeInteger(maxMetrics) || (maxMetrics as number) < 1) {
+    throw new PipelineError(`${where}: batching.maxMetrics must be a whole number from 1; got ${String(maxMetrics)}`);
+  }
+  if (typeof maxDelayMs !== 'number' || !Number.isFinite(maxDelayMs) || maxDelayMs < 0) {
+    throw new PipelineError(`${where}: batching.maxDelayMs must be milliseconds from 0; got ${String(maxDelayMs)}`);
   }
 }
 

@@ -24,7 +24,8 @@ export interface Placement {
 export function place(sink: Sink, { own, file }: StoredCheckpoints, lineage: Lineage, journal: Journal): Placement {
   const checkpoint = sink.checkpoint === undefined ? file : own;
   if (checkpoint === undefined) {
-    return file === undefined
+    // Of a journal that never held anything nothing can have been lost.
+    return file === undefined || journal.head().count === 0
       ? { position: journal.head(), misfit: undefined }
       : { position: journal.tail(), misfit: 'checkpoint_lost' };
   }

@@ -6,7 +6,7 @@ import type { Authenticated, Client, RequestHeaders, Submission } from '../core/
 import type { Counter } from '../core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
-import { checkOptions, checkPositive } from './options.ts';
+import { checkOptions, checkPositive } from '../core/options.ts';
 import { addressBlock, addressClass } from './remote-address.ts';
 import { createTokenBuckets } from './token-buckets.ts';
 

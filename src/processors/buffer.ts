@@ -3,7 +3,7 @@ import { enterPhase } from '../core/brand.ts';
 import type { Enriched, Receipt } from '../core/phases.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { encodeRecord } from '../core/record.ts';
-import { checkOptions, checkPositive } from './options.ts';
+import { checkOptions, checkPositive } from '../core/options.ts';
 
 export interface BufferOptions {
   /**

@@ -4,7 +4,7 @@ import type { DimensionValue } from '../core/metric.ts';
 import type { Enriched, Validated } from '../core/phases.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
 import { LazyBatch } from './batch.ts';
-import { checkOptions } from './options.ts';
+import { checkOptions } from '../core/options.ts';
 
 export interface EnrichOptions {
   /** Resource attributes for everything that comes in, such as `{ 'deployment.environment.name': 'production' }`. Default none. */

@@ -4,7 +4,7 @@ import type { Admitted, Authenticated, Client } from '../core/phases.ts';
 import type { Clock, Counter } from '../core/ports.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
-import { checkOptions, checkPositive } from './options.ts';
+import { checkOptions, checkPositive } from '../core/options.ts';
 import { type BucketState, createTokenBuckets } from './token-buckets.ts';
 
 export interface RateLimitOptions {

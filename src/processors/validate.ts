@@ -11,7 +11,7 @@ import { readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
 import { LazyBatch } from './batch.ts';
-import { checkOptions, checkPositive } from './options.ts';
+import { checkOptions, checkPositive } from '../core/options.ts';
 import { isBody } from './validate/body-checker.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
 import { parseJson } from './validate/json-text.ts';

@@ -47,6 +47,16 @@ const FAULTS: readonly [what: string, define: () => unknown, message: RegExp][] 
   ['a factory not called', () => withChain(function auth() {}, rateLimit), /\[0\]: .*a function; call it: auth\(\)/],
   ['a stage that is no object', () => withChain(null), /\[0\]: expected a processor .* got null/],
   ['a stage without process', () => withChain({ name: 'auth' }), /\[0\]: expected a processor/],
+  [
+    'a batch of no metrics, which would never be written',
+    () => withSinks({ ...sink, batching: { maxMetrics: 0 } }),
+    /sink "memory": batching.maxMetrics must be a whole number from 1; got 0/,
+  ],
+  [
+    'a delay that is no number',
+    () => withSinks({ ...sink, batching: { maxDelayMs: 'soon' } }),
+    /sink "memory": batching.maxDelayMs must be milliseconds from 0; got soon/,
+  ],
   ['processors that are no array', () => define({ processors: {}, sinks: [sink] }), /processors: expected an array/],
   ['no sink', () => withSinks(), /sinks: expected at least one/],
   ['sinks that are no array', () => withField({ sinks: sink }), /sinks: expected at least one/],

@@ -86,3 +86,13 @@ t.test('a second gateway on the same data refuses to start, and says why', async
   const third = await startGateway({ dataDirectory });
   t.equal((await third.stop()).code, 0, 'the lock dies with its process');
 });
+
+t.test('two starts without a metric between find nothing lost', async (t) => {
+  const dataDirectory = t.testdir();
+  const first = await startGateway({ dataDirectory });
+  await first.stop();
+  const second = await startGateway({ dataDirectory });
+  t.teardown(() => second.stop('SIGKILL'));
+  t.notMatch(second.output(), '"level":"warn"');
+  t.notMatch(await second.scrape(), 'mcp_gateway_sink_checkpoint_misfit{');
+});

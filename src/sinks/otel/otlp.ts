@@ -1,4 +1,5 @@
 /** `otlp()`: pushes the totals to a collector or vendor, as protobuf over HTTP. */
+import { checkOptions } from '../../core/options.ts';
 import type { TotalsReader } from '../../core/sink.ts';
 import { openTotals } from './open-totals.ts';
 import type { OtlpSettings } from './reader-settings.ts';
@@ -37,12 +38,27 @@ const PATH = '/v1/metrics';
  * @throws TypeError naming the option at fault
  */
 export function otlp(options: OtlpOptions = {}): TotalsReader {
+  checkOptions('otlp', options, {
+    name: true,
+    enabled: true,
+    endpoint: true,
+    headers: true,
+    intervalMs: true,
+    timeoutMs: true,
+    compression: true,
+    maxPointsPerRequest: true,
+    selfMetrics: true,
+  });
   const { name = 'otlp', endpoint } = options;
   const standard =
     fromEnvironment('OTEL_EXPORTER_OTLP_METRICS_ENDPOINT') ?? fromEnvironment('OTEL_EXPORTER_OTLP_ENDPOINT');
   const known = endpoint !== undefined || standard !== undefined;
   if (options.enabled === true && !known) {
     throw new TypeError(`${name}: enabled without an endpoint; give { endpoint } or set OTEL_EXPORTER_OTLP_ENDPOINT`);
+  }
+  const compression: unknown = options.compression ?? standardCompression();
+  if (compression !== undefined && compression !== 'gzip' && compression !== 'none') {
+    throw new TypeError(`${name}.compression: expected "gzip" or "none"; got ${JSON.stringify(compression)}`);
   }
   const settings: OtlpSettings = {
     kind: 'otlp',
@@ -64,6 +80,9 @@ export function otlp(options: OtlpOptions = {}): TotalsReader {
   }
   return { kind: 'totals-reader', name, enabled: (options.enabled ?? true) && known, settings, openTotals };
 }
+
+const standardCompression = (): string | undefined =>
+  fromEnvironment('OTEL_EXPORTER_OTLP_METRICS_COMPRESSION') ?? fromEnvironment('OTEL_EXPORTER_OTLP_COMPRESSION');
 
 /** An empty variable means an unset one, as the specification has it. */
 function fromEnvironment(variable: string): string | undefined {

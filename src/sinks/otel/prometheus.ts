@@ -1,4 +1,5 @@
 /** `prometheus()`: serves the totals and the gateway's own metrics to scrapers, on a port of its own. */
+import { checkOptions } from '../../core/options.ts';
 import type { TotalsReader } from '../../core/sink.ts';
 import { openTotals } from './open-totals.ts';
 import type { PrometheusSettings } from './reader-settings.ts';
@@ -26,6 +27,15 @@ export interface PrometheusOptions {
  * @throws TypeError naming the option at fault
  */
 export function prometheus(options: PrometheusOptions = {}): TotalsReader {
+  checkOptions('prometheus', options, {
+    name: true,
+    enabled: true,
+    host: true,
+    port: true,
+    bearerToken: true,
+    tls: true,
+    timeoutMs: true,
+  });
   const { name = 'prometheus', enabled = true, port = 9465, timeoutMs = 10_000, bearerToken } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new TypeError(`${name}.port: expected a port from 0 to 65535; got ${port}`);

@@ -1,5 +1,6 @@
 /** The SQLite sink: history that can be asked in SQL, each metric exactly once. */
 import type { Checkpoint } from '../../core/journal.ts';
+import { checkOptions, checkPositive } from '../../core/options.ts';
 import type { Log } from '../../core/ports.ts';
 import type { Sink, SinkHealth } from '../../core/sink.ts';
 import { statSync } from 'node:fs';
@@ -33,6 +34,27 @@ export interface SqliteOptions {
 
 /** Keeps all metrics in a SQLite file, written by a thread of its own in large transactions. */
 export function sqlite(options: SqliteOptions = {}): Sink {
+  checkOptions('sqlite', options, {
+    path: true,
+    flushIntervalMs: true,
+    maxBatchMetrics: true,
+    whenFull: true,
+    enabled: true,
+    maxAttributeSets: true,
+    maxLabelValues: true,
+    maxHourlySeries: true,
+    maxDailySeries: true,
+  });
+  const { flushIntervalMs, maxBatchMetrics, maxAttributeSets, maxLabelValues, maxHourlySeries, maxDailySeries } =
+    options;
+  checkPositive('sqlite', {
+    flushIntervalMs,
+    maxBatchMetrics,
+    maxAttributeSets,
+    maxLabelValues,
+    maxHourlySeries,
+    maxDailySeries,
+  });
   let store: Store | undefined;
   let log: Log | undefined;
   let health: SinkHealth = { healthy: false, detail: 'not started' };

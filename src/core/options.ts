@@ -1,8 +1,8 @@
-/** An option that nobody reads is a setting that silently does nothing: stages refuse it, in plain JavaScript too. */
+/** An option that nobody reads is a setting that silently does nothing: stages and sinks refuse it, in plain JavaScript too. */
 
 /**
- * @param known every option of the stage; the compiler holds it to the type
- * @throws TypeError naming the stage and the option
+ * @param known every option of the stage or sink; the compiler holds it to the type
+ * @throws TypeError naming the stage or sink and the option
  */
 export function checkOptions<Options extends object>(
   stage: string,
@@ -19,7 +19,7 @@ export function checkOptions<Options extends object>(
   );
 }
 
-/** @throws RangeError naming the stage, the option, its value and what was expected */
+/** @throws RangeError naming the stage or sink, the option, its value and what was expected */
 export function checkPositive(stage: string, options: Readonly<Record<string, number | undefined>>): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (Number.isFinite(value) && value > 0)) continue;
