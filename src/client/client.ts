@@ -1,5 +1,5 @@
 /** `createMetricsClient`: records metrics at once and sends them in the background. No call throws, waits or blocks. */
-import { createEncoder, cut } from './encode.ts';
+import { createEncoder } from './encode.ts';
 import type {
   AuthRequestFields,
   CommonFields,
@@ -10,7 +10,7 @@ import type {
   ToolDiscoveryFields,
   ToolExecutionFields,
 } from './metric-fields.ts';
-import { resolveOptions } from './options.ts';
+import { between, resolveOptions } from './options.ts';
 import type { MetricsClientOptions } from './options.ts';
 import { createSender } from './sender.ts';
 import { newStats } from './stats.ts';
@@ -28,7 +28,7 @@ export interface MetricsClient {
   readonly healthCheck: (fields: HealthCheckFields) => void;
   /** A metric of your own, counted under `metricName`. */
   readonly custom: (metricName: string, fields?: CustomFields) => void;
-  /** A pseudonym of 12 hexadecimal digits; empty for an empty id. */
+  /** A pseudonym of 12 hexadecimal digits; empty for an empty id, and for what is no text. */
   readonly hashUser: (id: string | null | undefined) => string;
   /** Sends now; resolves once what was recorded before is settled, or after `timeoutMs` (default 5,000). Never rejects. */
   readonly flush: (options?: FlushOptions) => Promise<void>;
@@ -36,6 +36,8 @@ export interface MetricsClient {
   readonly shutdown: (options?: FlushOptions) => Promise<void>;
   /** What became of the metrics so far. */
   readonly stats: () => ClientStats;
+  /** Tells the service of a fault, each kind once: for instrumentation. */
+  readonly warn?: (kind: string, message: string, detail?: unknown) => void;
 }
 
 export interface FlushOptions {
@@ -45,9 +47,17 @@ export interface FlushOptions {
 
 const FLUSH_TIMEOUT_MS = 5000;
 
-export function createMetricsClient(options: MetricsClientOptions = {}): MetricsClient {
+function timeoutOf(options: FlushOptions | undefined): number {
+  try {
+    return between(options?.timeoutMs, FLUSH_TIMEOUT_MS, 0, 2e9);
+  } catch {
+    return FLUSH_TIMEOUT_MS;
+  }
+}
+
+export function createMetricsClient(options?: MetricsClientOptions): MetricsClient {
   const resolved = resolveOptions(options);
-  const { maxTextLength, warn } = resolved;
+  const { warn } = resolved;
   const stats = newStats();
   const sender = resolved.disabled === undefined ? createSender(resolved, stats) : undefined;
 
@@ -57,26 +67,23 @@ export function createMetricsClient(options: MetricsClientOptions = {}): Metrics
     dimensions: string,
     metadata = 'errorCode',
     valueOf: (fields: Given) => number = () => 1,
-  ): ((fields: Given) => void) => {
-    const encode = createEncoder(type, dimensions, metadata);
-    return (fields) => {
+  ): ((given: Given, metricName?: string) => void) => {
+    const encode = createEncoder(type, dimensions, metadata, resolved.maxTextLength);
+    return (given, metricName) => {
       if (sender === undefined) return;
+      // All that looks into the caller's objects stays in here: they may be anything, and their getters may throw.
       try {
+        const fields = metricName === undefined ? given : { ...given, metricName };
         sender.enqueue(encode(fields, valueOf(fields)));
       } catch (error) {
         stats.recorded += 1;
         stats.dropped.invalid += 1;
-        warn('invalid', `a metric was dropped: ${String(error)}`);
+        warn('invalid', 'a metric was dropped: ', error);
       }
     };
   };
 
-  const discovery = recorder<ToolDiscoveryFields>(
-    'tool_discovery',
-    'query resultsCount topKServices topNTools',
-    'embeddingTimeMs searchTimeMs:faiss_search_time_ms errorCode',
-  );
-  const custom = recorder<CustomFields & { metricName: string }>('custom', 'metricName', '', ({ value = 1 }) => value);
+  const custom = recorder<CustomFields>('custom', 'metricName', '', ({ value = 1 }) => value);
 
   return {
     enabled: sender !== undefined,
@@ -86,8 +93,11 @@ export function createMetricsClient(options: MetricsClientOptions = {}): Metrics
       'toolName method success serverName serverPath clientName clientVersion userHash',
       'errorCode inputSizeBytes outputSizeBytes',
     ),
-    toolDiscovery: ({ query, ...fields }) =>
-      discovery(query === undefined || maxTextLength === 0 ? fields : { ...fields, query: cut(query, maxTextLength) }),
+    toolDiscovery: recorder(
+      'tool_discovery',
+      'query resultsCount topKServices topNTools',
+      'embeddingTimeMs searchTimeMs:faiss_search_time_ms errorCode',
+    ),
     protocolLatency: recorder(
       'protocol_latency',
       'flowStep serverName sessionKey userHash',
@@ -96,10 +106,11 @@ export function createMetricsClient(options: MetricsClientOptions = {}): Metrics
     ),
     registryOperation: recorder('registry_operation', 'operation resourceType success resourceId userHash'),
     healthCheck: recorder('health_check', 'endpoint healthy statusCode'),
-    custom: (metricName, fields) => custom({ ...fields, metricName }),
+    custom: (metricName, fields) => custom(fields as CustomFields, metricName),
     hashUser: (id) => hashUser(id, resolved.userHashSalt),
-    flush: async ({ timeoutMs = FLUSH_TIMEOUT_MS } = {}) => sender?.flush(timeoutMs),
-    shutdown: async ({ timeoutMs = FLUSH_TIMEOUT_MS } = {}) => sender?.shutdown(timeoutMs),
+    flush: async (given) => sender?.flush(timeoutOf(given)),
+    shutdown: async (given) => sender?.shutdown(timeoutOf(given)),
     stats: () => ({ ...stats, dropped: { ...stats.dropped } }),
+    warn,
   };
 }

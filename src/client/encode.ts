@@ -9,9 +9,7 @@ const LONGEST_DURATION_MS = 86_400_000;
 
 /** Cuts without splitting a character in two. */
 export function cut(text: string, longest: number): string {
-  if (text.length <= longest) return text;
-  const last = text.charCodeAt(longest - 1);
-  return text.slice(0, last >= 0xd8_00 && last <= 0xdb_ff ? longest - 1 : longest);
+  return text.length > longest ? text.slice(0, longest).replace(/[\ud800-\udbff]$/, '') : text;
 }
 
 /** A key that the gateway takes: `a-b` becomes `a_b`, `1st` becomes `_1st`. */
@@ -22,8 +20,9 @@ const cleanKey = (key: string): string =>
     .slice(0, MAX_KEY);
 
 /** Dimensions are plain: text is cut, and what is neither text, number nor boolean is left out. */
-function dimension(value: unknown): unknown {
-  if (typeof value === 'string') return cut(value, MAX_TEXT);
+function dimension(value: unknown, longest: number): unknown {
+  if (longest === 0) return undefined;
+  if (typeof value === 'string') return cut(value, longest);
   return typeof value === 'boolean' || Number.isFinite(value) ? value : undefined;
 }
 
@@ -39,12 +38,13 @@ function addFurther(
   further: unknown,
   most: number,
   keyOf: (key: string) => string,
-  valueOf: (value: unknown) => unknown,
+  valueOf: (value: unknown, longest: number) => unknown,
 ): void {
+  if (further === undefined || further === null) return;
   let count = Object.keys(to).length;
-  for (const [key, value] of Object.entries(further ?? {})) {
+  for (const [key, value] of Object.entries(further)) {
     const name = keyOf(key);
-    const limited = valueOf(value);
+    const limited = valueOf(value, MAX_TEXT);
     if (limited === undefined || count >= most || name in to) continue;
     to[name] = limited;
     count += 1;
@@ -63,21 +63,23 @@ function readNames(names: string): readonly (readonly [field: string, wire: stri
  * Makes the writer of one metric type.
  * @param dimensions names of the fields that become dimensions, in camel case
  * @param metadata names of those that become metadata
+ * @param maxQuery characters of the field `query` that are kept; 0 keeps none
  */
 export function createEncoder(
   type: string,
   dimensions: string,
   metadata: string,
+  maxQuery: number,
 ): (given: object, value: number) => string {
   const dimensionNames = readNames(dimensions);
   const metadataNames = readNames(metadata);
   /** @throws TypeError for a value or time that is no number, and for what JSON cannot hold */
   return (given, value) => {
     const fields = given as Readonly<Record<string, unknown>>;
-    if (!Number.isFinite(value)) throw new TypeError(`the value of ${type} is not a finite number`);
+    if (!Number.isFinite(value)) throw new TypeError(`value of ${type} is not finite`);
     const own: Record<string, unknown> = {};
     for (const [field, wire] of dimensionNames) {
-      const limited = dimension(fields[field]);
+      const limited = dimension(fields[field], field === 'query' ? maxQuery : MAX_TEXT);
       if (limited !== undefined) own[wire] = limited;
     }
     const extra: Record<string, unknown> = {};
@@ -87,15 +89,13 @@ export function createEncoder(
       if (limited !== undefined)
         extra[wire] = typeof limited === 'number' && field === 'errorCode' ? `${limited}` : limited;
     }
-    if (fields['dimensions'] !== undefined) addFurther(own, fields['dimensions'], MAX_DIMENSIONS, cleanKey, dimension);
-    if (fields['metadata'] !== undefined) {
-      addFurther(extra, fields['metadata'], MAX_METADATA, (key) => cut(key, MAX_KEY), metadatum);
-    }
+    addFurther(own, fields['dimensions'], MAX_DIMENSIONS, cleanKey, dimension);
+    addFurther(extra, fields['metadata'], MAX_METADATA, (key) => cut(key, MAX_KEY), metadatum);
     const { durationMs, timestamp } = fields;
     const at = new Date(typeof timestamp === 'number' ? timestamp : Date.now()).toISOString();
     return `{"type":"${type}","timestamp":"${at}","value":${value},${
-      typeof durationMs === 'number' && Number.isFinite(durationMs)
-        ? `"duration_ms":${Math.min(Math.max(durationMs, 0), LONGEST_DURATION_MS)},`
+      Number.isFinite(durationMs)
+        ? `"duration_ms":${Math.min(Math.max(durationMs as number, 0), LONGEST_DURATION_MS)},`
         : ''
     }"dimensions":${JSON.stringify(own)},"metadata":${JSON.stringify(extra)}}`;
   };

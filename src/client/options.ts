@@ -55,21 +55,23 @@ export interface ResolvedOptions {
   readonly maxTextLength: number;
   readonly fetch: typeof fetch;
   /** Once per kind; never throws. */
-  readonly warn: (kind: string, message: string) => void;
+  readonly warn: (kind: string, message: string, detail?: unknown) => void;
 }
 
 /** Makes a name of what the gateway takes for one. */
-const clean = (text: string | undefined, forbidden: RegExp, longest: number): string | undefined =>
-  text?.replace(forbidden, '-').slice(0, longest);
+const clean = (text: string | number | undefined, forbidden: RegExp, longest: number): string | undefined =>
+  String(text ?? '')
+    .replace(forbidden, '-')
+    .slice(0, longest) || undefined;
 
-const between = (value: number | undefined, preset: number, least: number, most: number): number =>
+export const between = (value: number | undefined, preset: number, least: number, most: number): number =>
   Math.min(Math.max(value ?? preset, least), most) || least;
 
 function ingestUrl(base: string): string | undefined {
   try {
     const url = new URL(base);
-    if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return undefined;
-    return `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/metrics$/, '')}/metrics`;
+    if (!/^https?:$/.test(url.protocol) || url.username + url.password !== '') return undefined;
+    return `${url.origin}${url.pathname.replace(/(\/metrics)?\/*$/, '')}/metrics`;
   } catch {
     return undefined;
   }
@@ -87,22 +89,25 @@ function requestHeaders(apiKey: string): Headers | undefined {
 /** One voice per process for a client without a key: a service that makes many clients says it once. */
 let saidDisabled = false;
 
-export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
+/** @param fault what is wrong already */
+function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
   const apiKey = given.apiKey ?? environmentVariable('METRICS_API_KEY') ?? '';
   const url = ingestUrl(given.url ?? environmentVariable('METRICS_SERVICE_URL') ?? 'http://127.0.0.1:8890');
   const service = given.service ?? environmentVariable('OTEL_SERVICE_NAME');
   const said = new Set<string>();
-  const warn = (kind: string, message: string): void => {
+  const warn = (kind: string, message: string, detail: unknown = ''): void => {
     if (said.has(kind)) return;
-    said.add(kind);
     try {
-      (given.onWarning ?? console.warn)(`mcp-metrics-client: ${message}`);
+      // Not every thrown value can be made text.
+      const text = `mcp-metrics-client: ${message}${String(detail)}`;
+      said.add(kind);
+      (given.onWarning ?? console.warn)(text);
     } catch {
       // A warning that cannot be given changes nothing for the service.
     }
   };
 
-  let disabled: string | undefined;
+  let disabled = fault;
   let headers: Headers | undefined;
   if (given.enabled === false) disabled = 'switched off';
   else if (apiKey === '') disabled = 'set METRICS_API_KEY or pass apiKey';
@@ -117,9 +122,9 @@ export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
     disabled,
     url: url ?? '',
     headers,
-    service: clean(service, /[^A-Za-z0-9_-]/g, 100) || 'unknown_service',
-    version: given.version?.slice(0, 50),
-    instanceId: clean(given.instanceId, /[^A-Za-z0-9_.-]/g, 100) || undefined,
+    service: clean(service, /[^A-Za-z0-9_-]/g, 100) ?? 'unknown_service',
+    version: clean(given.version, /\0/g, 50),
+    instanceId: clean(given.instanceId, /[^A-Za-z0-9_.-]/g, 100),
     userHashSalt: given.userHashSalt ?? environmentVariable('METRICS_USER_HASH_SALT') ?? apiKey,
     flushIntervalMs: between(given.flushIntervalMs, 2000, 1, 3_600_000),
     maxBatchSize: between(given.maxBatchSize, 500, 1, 5000),
@@ -129,4 +134,13 @@ export function resolveOptions(given: MetricsClientOptions): ResolvedOptions {
     fetch: given.fetch ?? ((input, init) => fetch(input, init)),
     warn,
   };
+}
+
+/** Options that cannot be read disable the client as well. */
+export function resolveOptions(given: MetricsClientOptions | undefined): ResolvedOptions {
+  try {
+    return resolve(given ?? {});
+  } catch {
+    return resolve({}, 'an option cannot be read');
+  }
 }

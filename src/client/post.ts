@@ -70,15 +70,15 @@ export async function postBatch(
       redirect: 'manual',
       signal,
     });
-    const body: unknown = await response.json();
-    if (typeof body === 'object' && body !== null) told = body;
+    told = ((await response.json()) as typeof told | null) ?? {};
   } catch {
     // No answer, or one without a readable body: its status says enough.
   }
   const { rejected, detail, errors } = told;
   return {
     status: response?.status ?? 0,
-    rejected: typeof rejected === 'number' ? Math.min(rejected, batch.metrics.length) : 0,
+    // Whatever stands there, the client's books stay whole.
+    rejected: Math.min(Math.max((rejected as number) | 0, 0), batch.metrics.length),
     detail: JSON.stringify([detail, errors]).slice(0, LONGEST_DETAIL),
     waitMs: retryAfterMs(response?.headers.get('retry-after'), Date.now()),
   };

@@ -7,16 +7,17 @@ const LONGEST_WAIT_MS = 3_600_000;
 
 /** Between half and all of 250 ms × 2^attempt, at most 30 s: a restarted gateway is not met by all its clients at once. */
 export function backoffMs(attempt: number): number {
-  const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 16));
+  const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
   return ceiling / 2 + Math.random() * (ceiling / 2);
 }
 
 /**
  * `Retry-After` as milliseconds from now: whole seconds or an HTTP date (RFC 9110, section 10.2.3).
- * @returns undefined where there is none, or one that cannot be read
+ * @returns undefined where there is none, one that cannot be read, or no time left to wait
  */
 export function retryAfterMs(header: string | null | undefined, now: number): number | undefined {
   if (!header) return undefined;
+  // `Date.parse` takes `-1` and `1.5` for dates as well: past ones, which ask for nothing.
   const delay = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isNaN(delay) ? undefined : Math.min(Math.max(delay, 0), LONGEST_WAIT_MS);
+  return delay > 0 ? Math.min(delay, LONGEST_WAIT_MS) : undefined;
 }

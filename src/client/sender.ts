@@ -38,9 +38,9 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   let running: Promise<void> | undefined;
   let abort: (() => void) | undefined;
   let failures = 0;
-  /** No request before this monotonic time: the gateway's own word, or a backoff, which a flush may cut short. */
+  /** No request before this monotonic time: a backoff, which a flush may cut short, but not below the gateway's own word. */
   let notBefore = 0;
-  let gatewayAskedToWait = false;
+  let askedUntil = 0;
   let flushTarget = 0;
   let closing: Promise<void> | undefined;
 
@@ -91,8 +91,9 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       drop(batch, `answer ${status} ${detail}`);
     } else {
       stats.retries += 1;
-      gatewayAskedToWait = waitMs !== undefined;
-      notBefore = monotonicNow() + (waitMs ?? backoffMs(failures));
+      const now = monotonicNow();
+      askedUntil = now + (waitMs ?? 0);
+      notBefore = Math.max(askedUntil, now + backoffMs(failures));
       failures += 1;
       if (failures === 3)
         warn('unreachable', `no success at ${options.url} (${status || 'no answer'}), metrics are kept and sent later`);
@@ -149,7 +150,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     const target = stats.recorded;
     const deadline = monotonicNow() + timeoutMs;
     flushTarget = Math.max(flushTarget, target);
-    if (!gatewayAskedToWait) notBefore = 0;
+    notBefore = askedUntil;
     let expire = (): void => {};
     const expired = new Promise<void>((resolve) => (expire = resolve));
     const end = setTimeout(expire, timeoutMs);
@@ -160,7 +161,12 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, 1)));
     }
     clearTimeout(end);
-    if (abortAtDeadline && settled() < target) abort?.();
+    if (abortAtDeadline && settled() < target) {
+      // Also where the aborted request counts as answered, since its head had come: no other follows. A process
+      // that lives on after all tries again later.
+      notBefore = deadline + EXIT_FLUSH_MS;
+      abort?.();
+    }
   };
   const exitFlush = (): Promise<void> => drain(EXIT_FLUSH_MS, true);
 

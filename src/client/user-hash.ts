@@ -58,9 +58,13 @@ export function sha256(text: string): string {
 /**
  * A pseudonym of 12 hexadecimal digits: the same for the same user and salt, and not to be turned back by trying out
  * names without the salt. With an empty salt it is what deployed Python emitters send (`sha256(name)[:12]`).
- * @returns the empty text for an empty or missing id, as deployed emitters do
+ * @returns the empty text for an empty or missing id, as deployed emitters do, and for one that cannot be made text
  */
 export function hashUser(id: string | null | undefined, salt: string): string {
   if (id === undefined || id === null || id === '') return '';
-  return sha256(salt === '' ? id : `${salt}:${id}`).slice(0, 12);
+  try {
+    return sha256(salt === '' ? id : `${salt}:${id}`).slice(0, 12);
+  } catch {
+    return '';
+  }
 }

@@ -1,3 +1,4 @@
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -46,6 +47,27 @@ t.test('a gateway that takes the connection and says nothing keeps it for second
   const { port } = silent.address() as AddressInfo;
   const { code, ms } = await run(`http://127.0.0.1:${port}`, `client.custom('x');`);
   t.equal(code, 0);
+  t.ok(ms < 9000, `${ms} ms`);
+});
+
+t.test('a gateway that begins its answers and never ends them keeps it no longer', async (t) => {
+  let answers = 0;
+  const endless = createHttpServer((request, response) => {
+    request.resume().on('end', () => {
+      answers += 1;
+      response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    });
+  });
+  await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    endless.close();
+    endless.closeAllConnections();
+  });
+  const { port } = endless.address() as AddressInfo;
+  const program = `for (let n = 0; n < 40; n += 1) client.custom('x');`;
+  const { code, ms } = await run(`http://127.0.0.1:${port}`, program, 'maxBatchSize: 10');
+  t.equal(code, 0);
+  t.equal(answers, 1, 'no further request after the deadline');
   t.ok(ms < 9000, `${ms} ms`);
 });
 

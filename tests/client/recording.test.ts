@@ -182,6 +182,70 @@ t.test('recording never throws: what is no metric is dropped, counted and said o
   await client.shutdown();
 });
 
+t.test('nothing that a caller passes throws, whether the client is enabled or not', async (t) => {
+  const throwing = (name: string, error: unknown): object =>
+    Object.defineProperty({}, name, {
+      enumerable: true,
+      get: () => {
+        throw error;
+      },
+    });
+  const noText: unknown = Object.create(null);
+  const odd: readonly unknown[] = [
+    null,
+    undefined,
+    7,
+    'text',
+    Symbol('s'),
+    { query: null },
+    { query: 42 },
+    throwing('query', new Error('mine')),
+    throwing('success', noText),
+    throwing('dimensions', noText),
+    throwing('value', noText),
+    throwing('timeoutMs', noText),
+    { timeoutMs: Symbol('s') },
+    { dimensions: throwing('x', noText), metadata: null },
+  ];
+  const warnings: string[] = [];
+  for (const enabled of [true, false]) {
+    const client = createMetricsClient({
+      url: gateway.url,
+      apiKey: 'k',
+      enabled,
+      onWarning: (text) => warnings.push(text),
+    });
+    const methods = [
+      client.authRequest,
+      client.toolExecution,
+      client.toolDiscovery,
+      client.protocolLatency,
+      client.registryOperation,
+      client.healthCheck,
+      (fields: never) => client.custom('x', fields),
+      (fields: never) => client.custom(fields),
+      client.hashUser,
+    ] as readonly ((given: never) => unknown)[];
+    for (const method of methods) for (const given of odd) t.doesNotThrow(() => method(given as never));
+    for (const given of odd) await t.resolves(client.flush(given as object));
+    const { recorded, accepted, rejected, dropped, queued, inFlight } = client.stats();
+    t.equal(recorded, enabled ? 8 * odd.length : 0);
+    t.equal(recorded, accepted + rejected + dropped.invalid + queued + inFlight);
+    for (const given of odd) await t.resolves(client.shutdown(given as object));
+  }
+  t.equal(warnings.length, 1);
+});
+
+t.test('a query that is no text costs nothing else', async (t) => {
+  const metrics = await sent((client) => {
+    for (const query of [null, 42]) client.toolDiscovery({ query: query as unknown as string, resultsCount: 1 });
+  });
+  t.strictSame(
+    metrics.map(({ dimensions }) => dimensions),
+    [{ results_count: 1 }, { query: 42, results_count: 1 }],
+  );
+});
+
 t.test('a metric is fixed at the moment of recording', async (t) => {
   const dimensions: Record<string, string> = { step: 'before' };
   const [metric] = await sent((client) => {
@@ -236,4 +300,27 @@ t.test('an address or key that cannot work disables the client, without telling 
     t.equal(warnings.length, 1);
     t.notMatch(warnings.join(), /pw|sneaky/);
   }
+});
+
+t.test('options of the wrong type are made to fit, and those that cannot be read disable the client', async (t) => {
+  const client = createMetricsClient({
+    url: gateway.url,
+    apiKey: 'k',
+    version: 2,
+    service: 5,
+    instanceId: 7,
+  } as object);
+  client.custom('x');
+  await client.shutdown();
+  t.match(gateway.requests.at(-1)!.body, { service: '5', version: '2', instance_id: '7' });
+  const unreadable = Object.defineProperty({}, 'url', {
+    get: () => {
+      throw new Error('mine');
+    },
+  });
+  const warn = t.capture(console, 'warn');
+  for (const options of [null, 7, unreadable, { apiKey: 'k', maxBatchSize: Symbol('s') }]) {
+    t.equal(createMetricsClient(options as object).enabled, false);
+  }
+  t.ok(warn().length > 0);
 });

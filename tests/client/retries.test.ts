@@ -87,12 +87,24 @@ t.test('Retry-After is honoured, by flush as well', async (t) => {
 t.test('Retry-After is read as seconds or as a date, and nonsense is ignored', async (t) => {
   const now = Date.UTC(2026, 0, 1);
   t.equal(retryAfterMs('7', now), 7000);
-  t.equal(retryAfterMs('0', now), 0);
   t.equal(retryAfterMs('Thu, 01 Jan 2026 00:00:09 GMT', now), 9000);
-  t.equal(retryAfterMs('Thu, 01 Jan 2020 00:00:00 GMT', now), 0);
   t.equal(retryAfterMs('99999999', now), 3_600_000);
-  for (const nonsense of ['soon', '', null, undefined, '-']) t.equal(retryAfterMs(nonsense, now), undefined);
+  for (const nonsense of ['soon', '', null, undefined, '-', '-1', '1.5'])
+    t.equal(retryAfterMs(nonsense, now), undefined);
+  for (const over of ['0', 'Thu, 01 Jan 2020 00:00:00 GMT']) t.equal(retryAfterMs(over, now), undefined);
 });
+
+for (const header of ['0', '-1', '1.5', 'Thu, 01 Jan 2020 00:00:00 GMT']) {
+  t.test(`Retry-After: ${header} asks for no wait, and the backoff stays`, async (t) => {
+    gateway.answer = (_, index) => (index < 3 ? { status: 503, headers: { 'retry-after': header } } : undefined);
+    const client = connect();
+    count(client, 0, 3);
+    await waitFor('the fourth try', () => client.stats().accepted === 3);
+    const at = gateway.requests.map((request) => request.at);
+    t.ok(at[3]! - at[0]! >= 125 + 250 + 500 - 10, 'half of 250, 500 and 1,000 ms at least');
+    await client.shutdown();
+  });
+}
 
 t.test('delays double up to half a minute, and no two clients choose the same', async (t) => {
   for (const [attempt, ceiling] of [
@@ -157,6 +169,22 @@ t.test('single metrics that the gateway rejects are counted and told once, and n
   t.match(warnings[0], /too old/);
   await client.shutdown();
 });
+
+for (const [rejected, counted] of [
+  [-5, 0],
+  [1.5, 1],
+  ['many', 0],
+  [99, 3],
+] as const) {
+  t.test(`the books stay whole where an answer says that ${rejected} were rejected`, async (t) => {
+    gateway.answer = () => ({ status: 200, body: { rejected } });
+    const client = connect();
+    count(client, 0, 3);
+    await client.flush();
+    t.match(client.stats(), { recorded: 3, accepted: 3 - counted, rejected: counted });
+    await client.shutdown();
+  });
+}
 
 t.test('a 200 counts whatever its body says', async (t) => {
   gateway.answer = () => ({ status: 200, body: 'no object' });

@@ -54,11 +54,15 @@ export type Annotation = Partial<AuthRequestFields & RegistryOperationFields & T
 const annotations = new WeakMap<object, Annotation>();
 
 /**
- * Adds to the metric of a request that is being answered.
+ * Adds to the metric of a request that is being answered. Never throws.
  * @param raw what the framework gives a handler: Hono's and Koa's context, Express', Fastify's and Node's request
  */
 export function annotateMetrics(raw: object, annotation: Annotation): void {
-  annotations.set(raw, { ...annotations.get(raw), ...annotation });
+  try {
+    annotations.set(raw, { ...annotations.get(raw), ...annotation });
+  } catch {
+    // Nothing that a request is known by.
+  }
 }
 
 /** A header of the answer, which the service itself wrote, before that of the request, which anybody may have sent. */
