@@ -141,6 +141,6 @@ export function resolveOptions(given: MetricsClientOptions | undefined): Resolve
   try {
     return resolve(given ?? {});
   } catch {
-    return resolve({}, 'an option cannot be read');
+    return resolve({ apiKey: '-' }, 'unreadable options');
   }
 }
