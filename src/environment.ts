@@ -1,4 +1,5 @@
 /** The environment variables of the gateway, read and checked in one place. Every one is described in docs/configuration.md. */
+import { existsSync } from 'node:fs';
 import * as v from 'valibot';
 
 /** What the environment says, in the units that the pipeline's options take. */
@@ -160,8 +161,39 @@ export function environment(variables: Readonly<Record<string, string | undefine
     },
     ...(otlpEndpoint === undefined ? undefined : { otlpEndpoint }),
   };
+  checkStandardVariables(variables, problems);
   if (problems.length > 0) throw new EnvironmentError(problems);
   return settings;
+}
+
+/** `key=value` pairs separated by commas, as the OpenTelemetry specification has headers and resource attributes. */
+const isPairs = (text: string): boolean => text.split(',').every((pair) => /^\s*[^\s=]+\s*=/.test(pair));
+
+/** OpenTelemetry's own variables that the OTLP push reads: what it would drop without a word stops the start instead. */
+const STANDARD_VARIABLES: Readonly<Record<string, readonly [fits: (value: string) => boolean, expected: string]>> = {
+  COMPRESSION: [(value) => value === 'gzip' || value === 'none', 'gzip or none'],
+  PROTOCOL: [(value) => value === 'http/protobuf', 'http/protobuf, the one protocol spoken'],
+  HEADERS: [isPairs, 'key=value pairs separated by commas'],
+  CERTIFICATE: [existsSync, 'the path of a file that is there'],
+  CLIENT_CERTIFICATE: [existsSync, 'the path of a file that is there'],
+  CLIENT_KEY: [existsSync, 'the path of a file that is there'],
+};
+
+function checkStandardVariables(variables: Readonly<Record<string, string | undefined>>, problems: string[]): void {
+  const check = (name: string, fits: (value: string) => boolean, expected: string): void => {
+    const value = variables[name]?.trim();
+    if (value === undefined || value === '' || fits(value)) return;
+    // Headers carry vendors' keys.
+    const shown = name.endsWith('HEADERS')
+      ? `(${value.length} characters, not shown)`
+      : JSON.stringify(value.slice(0, 200));
+    problems.push(`${name}=${shown}: expected ${expected}`);
+  };
+  for (const [end, [fits, expected]] of Object.entries(STANDARD_VARIABLES)) {
+    check(`OTEL_EXPORTER_OTLP_${end}`, fits, expected);
+    check(`OTEL_EXPORTER_OTLP_METRICS_${end}`, fits, expected);
+  }
+  check('OTEL_RESOURCE_ATTRIBUTES', isPairs, 'key=value pairs separated by commas');
 }
 
 /** Key texts may be anything printable; they are told by name and length only. */

@@ -102,3 +102,31 @@ t.test('a key that cannot be one is told without being shown', (t) => {
   }
   t.end();
 });
+
+t.test("OpenTelemetry's own variables are checked too, and headers are not shown", (t) => {
+  for (const [name, value, expected] of [
+    ['OTEL_EXPORTER_OTLP_COMPRESSION', 'zip', 'gzip or none'],
+    ['OTEL_EXPORTER_OTLP_METRICS_PROTOCOL', 'grpc', 'http/protobuf'],
+    ['OTEL_EXPORTER_OTLP_CERTIFICATE', '/nowhere/ca.pem', 'a file that is there'],
+    ['OTEL_RESOURCE_ATTRIBUTES', 'a=b,,c', 'key=value pairs'],
+  ] as const) {
+    t.throws(() => environment({ [name]: value }), {
+      message: new RegExp(`${name}="${value}": expected .*${expected}`),
+    });
+  }
+  try {
+    environment({ OTEL_EXPORTER_OTLP_HEADERS: 'vendor-secret' });
+    t.fail('expected an EnvironmentError');
+  } catch (error) {
+    t.match(String(error), 'OTEL_EXPORTER_OTLP_HEADERS=(13 characters, not shown): expected key=value pairs');
+    t.notMatch(String(error), 'vendor-secret');
+  }
+  t.doesNotThrow(() =>
+    environment({
+      OTEL_EXPORTER_OTLP_HEADERS: 'api-key=abc,x-tenant=1',
+      OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment=prod',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+    }),
+  );
+  t.end();
+});
