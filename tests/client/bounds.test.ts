@@ -91,7 +91,15 @@ t.test('whatever the gateway does, the books balance, and what it took in counts
       async (plan, bursts, maxBatchSize) => {
         const gateway = await startStandIn();
         try {
-          gateway.answer = (_, index) => plan[index];
+          const taken = new Set<unknown>();
+          gateway.answer = ({ headers }, index) => {
+            const told = plan[index];
+            const key = headers['idempotency-key'];
+            // No gateway that took a request in says of the same bytes that they are too many.
+            if (told?.status === 413 && taken.has(key)) return undefined;
+            if (told === undefined || told.takeIn === true) taken.add(key);
+            return told;
+          };
           const client = createMetricsClient({
             url: gateway.url,
             apiKey: 'k',

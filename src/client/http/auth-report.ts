@@ -1,4 +1,5 @@
 /** `auth_request`: one metric per authentication or authorisation check. */
+import { ask } from '../ask.ts';
 import { createKnownNames, createReport, headerOf, pathSegments } from './exchange.ts';
 import type { Exchange, HttpMetricsOptions, Report } from './exchange.ts';
 
@@ -25,10 +26,10 @@ export function authReport<Raw extends object>(options: AuthMetricsOptions<Raw> 
   const { method = methodOf, server = serverOf } = options;
   const known = createKnownNames();
   return createReport(options, (client, exchange, basics, annotation) => {
-    const requested = server(exchange);
+    const requested = ask(client, 'server', 'string', server, exchange);
     client.authRequest({
       ...basics,
-      method: method(exchange) ?? 'unknown',
+      method: ask(client, 'method', 'string', method, exchange) ?? 'unknown',
       server: known(requested, basics.success),
       ...annotation,
       metadata: { requested_server: requested?.slice(0, 100), ...annotation.metadata },

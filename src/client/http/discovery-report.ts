@@ -1,4 +1,5 @@
 /** `tool_discovery`: one metric per search for tools or servers. */
+import { ask } from '../ask.ts';
 import { createReport } from './exchange.ts';
 import type { Exchange, HttpMetricsOptions, Report } from './exchange.ts';
 
@@ -38,10 +39,10 @@ export function discoveryReport<Raw extends object>(options: DiscoveryMetricsOpt
   return createReport(options, (client, exchange, { success, durationMs, userHash, errorCode }, annotation) => {
     client.toolDiscovery({
       durationMs,
-      query: query(exchange),
-      resultsCount: resultsCount(exchange) ?? -1,
-      embeddingTimeMs: embeddingTimeMs(exchange),
-      searchTimeMs: searchTimeMs(exchange),
+      query: ask(client, 'query', 'string', query, exchange),
+      resultsCount: ask(client, 'resultsCount', 'number', resultsCount, exchange) ?? -1,
+      embeddingTimeMs: ask(client, 'embeddingTimeMs', 'number', embeddingTimeMs, exchange),
+      searchTimeMs: ask(client, 'searchTimeMs', 'number', searchTimeMs, exchange),
       ...annotation,
       dimensions: { success, user_hash: userHash, ...annotation.dimensions },
       metadata: { error_code: errorCode, ...annotation.metadata },

@@ -1,4 +1,5 @@
 /** One HTTP request and its answer as the middleware sees them, whatever the framework. */
+import { ask } from '../ask.ts';
 import type { MetricsClient } from '../client.ts';
 import { defaultMetricsClient } from '../default-client.ts';
 import type { AuthRequestFields, RegistryOperationFields, ToolDiscoveryFields } from '../metric-fields.ts';
@@ -76,24 +77,29 @@ export function createReport<Raw extends object>(
 ): Report<Raw> {
   const { when, user } = options;
   const client = options.client ?? defaultMetricsClient();
-  const succeeded = options.success ?? (({ status, aborted }) => !aborted && status > 0 && status < 400);
   return (exchange) => {
     if (!client.enabled) return;
     try {
-      if (when?.(exchange) === false) return;
+      if (ask(client, 'when', 'boolean', when, exchange) === false) return;
       const { user: named, ...annotation } = annotations.get(exchange.raw) ?? {};
       const { status, aborted, durationMs } = exchange;
-      const success = annotation.success ?? succeeded(exchange);
+      const success =
+        annotation.success ??
+        ask(client, 'success', 'boolean', options.success, exchange) ??
+        (!aborted && status > 0 && status < 400);
       const failure = aborted ? 'aborted' : status === 0 ? 'error' : String(status);
       const basics: Basics = {
         success,
         durationMs,
-        userHash: client.hashUser(named ?? (user === undefined ? headerOf(exchange, 'x-username') : user(exchange))),
+        userHash: client.hashUser(
+          named ??
+            (user === undefined ? headerOf(exchange, 'x-username') : ask(client, 'user', 'string', user, exchange)),
+        ),
         errorCode: success ? undefined : failure,
       };
       record(client, exchange, basics, annotation);
     } catch {
-      // A function of the user's that throws costs the metric, never the request.
+      // An object of the framework's that throws costs the metric, never the request.
     }
   };
 }

@@ -1,4 +1,5 @@
 /** `registry_operation`: one metric per operation on a registry's resources. */
+import { ask } from '../ask.ts';
 import { createKnownNames, createReport, pathSegments } from './exchange.ts';
 import type { Exchange, HttpMetricsOptions, Report } from './exchange.ts';
 
@@ -31,9 +32,9 @@ export function registryReport<Raw extends object>(options: RegistryMetricsOptio
   return createReport(options, (client, exchange, basics, annotation) => {
     client.registryOperation({
       ...basics,
-      operation: operation?.(exchange) ?? OPERATIONS.get(exchange.method) ?? 'other',
-      resourceType: known(resourceType(exchange), basics.success),
-      resourceId: resourceId?.(exchange),
+      operation: ask(client, 'operation', 'string', operation, exchange) ?? OPERATIONS.get(exchange.method) ?? 'other',
+      resourceType: known(ask(client, 'resourceType', 'string', resourceType, exchange), basics.success),
+      resourceId: ask(client, 'resourceId', 'string', resourceId, exchange),
       ...annotation,
     });
   });

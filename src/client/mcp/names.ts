@@ -22,6 +22,8 @@ const METHODS: ReadonlySet<string> = new Set(
 export interface Names {
   /** Reads what a `tools/list` or `prompts/list` answered: from then on the names are known. */
   readonly learn: (result: unknown) => void;
+  /** The list has changed: until it is seen again, names are learned from good answers too. */
+  readonly forgetList: () => void;
   /**
    * The name as a label.
    * @param succeeded a name that a server answers well is one of its own, as long as no list was seen
@@ -41,8 +43,12 @@ export function createNames(list: 'tools' | 'prompts'): Names {
     learn: (result) => {
       const items = member(result, list);
       if (!Array.isArray(items)) return;
-      listed = true;
+      // Names may be on pages that nobody asked for yet.
+      if (textMember(result, 'nextCursor') === undefined) listed = true;
       for (const item of items) add(textMember(item, 'name') ?? OTHER);
+    },
+    forgetList: () => {
+      listed = false;
     },
     label: (name, succeeded, registered) => {
       if (known.has(name)) return name;

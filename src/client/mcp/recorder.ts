@@ -1,4 +1,5 @@
 /** Turns what connections see into metrics: for the gateway, and for OpenTelemetry where a meter provider is given. */
+import { ask } from '../ask.ts';
 import type { MetricsClient } from '../client.ts';
 import type { Direction, Outcome } from './connection.ts';
 import { member, metaMember, textMember } from './message.ts';
@@ -104,10 +105,10 @@ export function createRecorder(
   return {
     main,
     sessions: known.sessions,
-    sessionId: (extra) => options.session?.(extra),
+    sessionId: (extra) => ask(client, 'session', 'string', options.session, extra),
     sessionKey: (id) => client.hashUser(`mcp-session ${id ?? Math.random()}`),
     userHash: (extra) => {
-      const user = extra === undefined ? undefined : options.user?.(extra);
+      const user = extra === undefined ? undefined : ask(client, 'user', 'string', options.user, extra);
       return user === undefined ? undefined : client.hashUser(user);
     },
     flows: (flows, session) => {
@@ -164,6 +165,11 @@ export function createRecorder(
       });
     },
     notification: (direction, method) => {
+      // Only the server's own word: it has other names from now on.
+      if (direction !== main) {
+        if (method === 'notifications/tools/list_changed') known.tools.forgetList();
+        else if (method === 'notifications/prompts/list_changed') known.prompts.forgetList();
+      }
       if (options.notifications !== true) return;
       const label = methodLabel(method, known.extensions, false);
       client.custom('mcp_notifications', { dimensions: { method: label, direction, server_name: serverName } });

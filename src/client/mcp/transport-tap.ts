@@ -77,6 +77,14 @@ export function tapTransport(transport: TapTransport, tap: Tap): void {
   };
   if (start === undefined) return;
   transport.start = (...args) => {
+    // SDK 1.0 to 1.12 put theirs in place of what they find.
+    const closing = transport.onclose;
+    Object.assign(transport, {
+      onclose: () => {
+        closed();
+        closing?.call(transport);
+      },
+    });
     const handler = transport.onmessage;
     if (handler !== undefined && handler !== own) {
       const wrapped: OnMessage = (message, extra) => {

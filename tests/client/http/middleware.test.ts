@@ -163,6 +163,27 @@ t.test('functions of the service say where things are found, and may fail withou
   t.equal(await (await faulty.request('/')).text(), 'fine');
 });
 
+t.test('a function of the service that fails costs its own value alone, and is told once', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { Hono } = await import('hono');
+  const warnings: string[] = [];
+  const { client, metrics } = captureMetrics({ onWarning: (text) => warnings.push(text) });
+  const boom = (): never => {
+    throw new Error('boom');
+  };
+  const app = new Hono();
+  const server = (() => 5) as unknown as () => string;
+  app.use(authMetrics({ client, when: boom, success: boom, user: boom, server, method: () => 'session' }));
+  app.get('/', (context) => context.text('fine'));
+  for (let i = 0; i < 2; i += 1) t.equal(await (await app.request('/')).text(), 'fine');
+  t.strictSame(
+    (await metrics()).map(({ dimensions }) => dimensions),
+    Array.from({ length: 2 }, () => ({ success: true, method: 'session', server: 'unknown', user_hash: '' })),
+  );
+  t.equal(warnings.length, 4);
+  for (const option of ['server', 'success', 'user', 'when']) t.match(warnings.join(), `\`${option}\``);
+});
+
 t.test('under Hono an error without handler is thrown on as it was', async (t) => {
   const { authMetrics } = await import('../../../src/client/http/hono.ts');
   const { client, metrics } = captureMetrics();

@@ -209,6 +209,68 @@ t.test('names that callers make up do not become labels', async (t) => {
   );
 });
 
+t.test('a list in pages is whole with its last page, until it changes', async (t) => {
+  const server = connect();
+  await server.ready;
+  let id = 0;
+  const exchange = async (method: string, params: object, answer: object): Promise<void> => {
+    id += 1;
+    server.receive(request(id, method, params));
+    await server.transport.send(result(id, answer));
+  };
+  const call = (name: string): Promise<void> => exchange('tools/call', { name }, { content: [] });
+  await exchange('tools/list', {}, { tools: [{ name: 'first' }], nextCursor: '2' });
+  await call('on-page-2');
+  await exchange('tools/list', { cursor: '2' }, { tools: [{ name: 'on-page-2' }] });
+  await call('made-up');
+  server.receive(notice('notifications/tools/list_changed'));
+  await call('made-up');
+  await server.transport.send(notice('notifications/tools/list_changed'));
+  await call('added');
+  t.strictSame(
+    (await server.executions())
+      .filter(({ dimensions }) => dimensions['method'] === 'tools/call')
+      .map(({ dimensions }) => dimensions['tool_name']),
+    ['on-page-2', '_other', '_other', 'added'],
+  );
+});
+
+t.test('functions of the service that throw cost their value alone', async (t) => {
+  const boom = (): never => {
+    throw new Error('boom');
+  };
+  const server = connect({ user: boom, session: boom });
+  await server.ready;
+  server.transport.onmessage?.(request(1, 'ping'), {});
+  await server.transport.send(result(1));
+  t.match(await server.executions(), [{ dimensions: { method: 'ping', success: true } }]);
+});
+
+t.test(
+  'an SDK that puts its handlers in place of others (1.0 to 1.12) hides neither messages nor the end',
+  async (t) => {
+    const { client, metrics } = captureMetrics();
+    let closes = 0;
+    const transport = {
+      onmessage: undefined as ((message: unknown) => void) | undefined,
+      onclose: undefined as (() => void) | undefined,
+      start: async () => {},
+      send: async () => {},
+    };
+    const peer = {
+      connect: async (to: typeof transport) => {
+        Object.assign(to, { onclose: () => (closes += 1), onmessage: () => {} });
+        await to.start();
+      },
+    };
+    await instrumentMcpServer(peer, client, { serverName: 'old' }).connect(transport);
+    transport.onmessage?.(request(1, 'ping'));
+    transport.onclose?.();
+    t.equal(closes, 1);
+    t.match(await metrics('tool_execution'), [{ metadata: { error_code: 'connection_closed' } }]);
+  },
+);
+
 t.test('a server that was never asked for its list has the tools that it answers', async (t) => {
   const server = connect();
   await server.ready;
