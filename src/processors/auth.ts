@@ -111,7 +111,8 @@ export function auth(options: AuthOptions = {}): AuthProcessor {
 }
 
 /** `X-API-Key`, else the token of `Authorization: Bearer` (RFC 6750, section 2.1). */
-function readKey(headers: RequestHeaders): string | undefined {
+/** The key that a request presents, by either header. */
+export function readKey(headers: RequestHeaders): string | undefined {
   const key = headers.get('x-api-key');
   if (key !== undefined && key !== '') return key;
   const authorization = headers.get('authorization');

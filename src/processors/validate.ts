@@ -17,6 +17,7 @@ import { readIdempotencyKey } from './validate/idempotency-key.ts';
 import { parseJson } from './validate/json-text.ts';
 import { requireJson } from './validate/media-type.ts';
 import { createMetricChecker } from './validate/metric-checker.ts';
+import { readKey } from './auth.ts';
 import { createErrorList, describeIssue, type ErrorList } from './validate/metric-errors.ts';
 import {
   DAY_MS,
@@ -74,7 +75,12 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   let context: ProcessorContext | undefined;
 
   /** The metrics that cannot be taken. Items past a full error list are sorted out by the plain check alone. */
-  const sortOut = (metrics: readonly unknown[], receivedAt: number, errors: ErrorList): readonly RejectedItem[] => {
+  const sortOut = (
+    metrics: readonly unknown[],
+    receivedAt: number,
+    errors: ErrorList,
+    secret: string | undefined,
+  ): readonly RejectedItem[] => {
     moveWindow(window, receivedAt, maxFutureMs, daysOf);
     checker.reset();
     let rejected: RejectedItem[] | undefined;
@@ -84,30 +90,37 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       rejected ??= [];
       rejected.push({ index, reason });
       if (errors.full()) errors.omit();
-      else describe(metrics[index], index, reason, errors);
+      else describe(metrics[index], index, reason, errors, secret);
     }
     return rejected ?? NO_REJECTED;
   };
 
-  const describe = (metric: unknown, index: number, reason: RejectionReason, errors: ErrorList): void => {
+  const describe = (
+    metric: unknown,
+    index: number,
+    reason: RejectionReason,
+    errors: ErrorList,
+    secret: string | undefined,
+  ): void => {
     const { issues } = v.safeParse(metricSchema, metric);
-    for (const issue of issues ?? []) errors.add(describeIssue(issue, `metrics[${index}]`));
+    for (const issue of issues ?? []) errors.add(describeIssue(issue, `metrics[${index}]`, secret));
     // The two checks have one verdict; should they ever differ, the metric is still not taken without a word.
     if (issues === undefined) errors.add(`metrics[${index}]: refused for its ${reason}`);
   };
 
   const check = ({ submission, client }: Admitted, bytes: Uint8Array, claim: IdempotencyClaim | undefined) => {
-    const { receivedAt, tally } = submission;
+    const { receivedAt, tally, headers } = submission;
+    const secret = readKey(headers);
     const parsed = parseJson(bytes);
     const metrics = (parsed as { metrics?: unknown } | null)?.metrics;
     if (Array.isArray(metrics)) tally.received(metrics.length);
     const errors = createErrorList(maxErrors);
     if (!isBody(parsed, limits)) {
-      for (const issue of v.safeParse(bodySchema, parsed).issues ?? []) errors.add(describeIssue(issue, ''));
+      for (const issue of v.safeParse(bodySchema, parsed).issues ?? []) errors.add(describeIssue(issue, '', secret));
       const detail = errors.errors[0] ?? 'body: must be { service, metrics }';
       throw invalid(detail, Array.isArray(metrics) ? metrics.length : 0, errors, []);
     }
-    const rejected = sortOut(parsed.metrics, receivedAt, errors);
+    const rejected = sortOut(parsed.metrics, receivedAt, errors, secret);
     for (const [reason, count] of countReasons(rejected)) tally.rejected(reason, count);
     const warnings: string[] = [];
     if (typeof parsed.version === 'string' && !SEMANTIC_VERSION.test(parsed.version)) {

@@ -132,6 +132,20 @@ t.test('names of members come back escaped and cut, values and keys not at all',
   t.match(text, /metrics\[0\]\.dimensions\.mcp_metrics_…/);
 });
 
+t.test('the key that came with the request never comes back, whatever text it is', async (t) => {
+  const { run } = await start();
+  const secret = 'changed-key-1234567890';
+  for (const headers of [{ 'x-api-key': secret }, { authorization: `Bearer ${secret}` }]) {
+    const { refusal } = await run(
+      body([metric({ dimensions: { [secret]: 'x', [`${'a'.repeat(50)}-${secret}`]: 1 } })]),
+      headers,
+    );
+    const text = [refusal?.message, refusal?.options.extensions?.['errors']].flat().join(' ');
+    t.match(text, 'metrics[0].dimensions.[key]');
+    t.notMatch(text, /changed|1234/);
+  }
+});
+
 t.test('a version that is not semantic is taken with a warning', async (t) => {
   const { run } = await start();
   t.same((await run(body([metric()], { version: '2026.01' }))).batch?.warnings, [

@@ -32,18 +32,22 @@ export function createErrorList(max: number): ErrorList {
 }
 
 /** `path: message`. Values are never part of it: what a client sent by mistake does not come back in a log. */
-export function describeIssue(issue: GenericIssue, prefix: string): string {
+export function describeIssue(issue: GenericIssue, prefix: string, secret?: string): string {
   let path = prefix;
   for (const part of issue.path ?? []) {
     const { key } = part as { key?: unknown };
-    path += typeof key === 'number' ? `[${key}]` : `${path === '' ? '' : '.'}${readable(String(key))}`;
+    path += typeof key === 'number' ? `[${key}]` : `${path === '' ? '' : '.'}${readable(String(key), secret)}`;
   }
   return `${path === '' ? 'body' : path}: ${cut(issue.message, MAX_MESSAGE_LENGTH)}`;
 }
 
-/** A member's name from outside, for a message: control characters escaped, bounded, nothing that looks like a key. */
-export function readable(name: string): string {
-  const escaped = JSON.stringify(cut(name, MAX_PART_LENGTH)).slice(1, -1);
+/**
+ * A member's name from outside, for a message: control characters escaped, bounded, nothing that looks like a key.
+ * @param secret the key that came with the request: any text, where it comes from the environment
+ */
+export function readable(name: string, secret?: string): string {
+  const shown = secret === undefined || secret.length < LEAST_SECRET ? name : name.replaceAll(secret, '[key]');
+  const escaped = JSON.stringify(cut(shown, MAX_PART_LENGTH)).slice(1, -1);
   return escaped
     .replace(/mcp_metrics_[A-Za-z0-9_-]+/g, 'mcp_metrics_…')
     .replace(
@@ -51,5 +55,8 @@ export function readable(name: string): string {
       (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
     );
 }
+
+/** Shorter ones would take ordinary words out of messages. */
+const LEAST_SECRET = 8;
 
 const cut = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length)}…`);
