@@ -17,7 +17,6 @@ export interface BoundedWrite {
   readonly run: (sink: Sink, batch: DeliveredBatch) => Promise<void>;
   /** Aborts the write under way, if there is one. */
   readonly abort: (reason: Error) => void;
-  readonly underWay: () => boolean;
 }
 
 export function boundedWrite({ clock, timeoutMs, onTimeout, onEnd }: BoundedWriteOptions): BoundedWrite {
@@ -43,6 +42,5 @@ export function boundedWrite({ clock, timeoutMs, onTimeout, onEnd }: BoundedWrit
       }
     },
     abort: (reason) => current?.abort(reason),
-    underWay: () => current !== undefined,
   };
 }
