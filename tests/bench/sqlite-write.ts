@@ -6,9 +6,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { packRecords } from '../../src/sinks/sqlite/batch-transfer.ts';
+import { packRecords } from '../../src/core/record-transfer.ts';
 import { openForWriting } from '../../src/sinks/sqlite/database.ts';
-import { DEFAULT_CAPS, openEventWriter } from '../../src/sinks/sqlite/event-writer.ts';
+import { openEventWriter } from '../../src/sinks/sqlite/event-writer.ts';
+import { DEFAULT_CAPS } from '../../src/sinks/sqlite/writer-caps.ts';
 import { trafficRecords } from './sqlite-records.ts';
 
 const METRICS = Number(process.argv[2] ?? 500_000);

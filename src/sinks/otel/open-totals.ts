@@ -9,7 +9,7 @@ import { Rewind, type DeliveredBatch, type SinkContext, type TotalsReader } from
 import type { Totals, TotalsOptions } from '../../core/totals.ts';
 import { resolveSeriesSettings } from './instruments.ts';
 import { isOtlpSettings, isPrometheusSettings } from './reader-settings.ts';
-import { packRecords } from './record-transfer.ts';
+import { packRecords } from '../../core/record-transfer.ts';
 import { gatewayVersion } from './resource.ts';
 import { openScrapers, type Scrapers } from './scrapers.ts';
 import { registerTotalsMetrics, type TotalsBooks } from './totals-metrics.ts';

@@ -9,7 +9,7 @@ import { askForFamilies } from './ask-for-families.ts';
 import { CumulativeReader } from './cumulative-reader.ts';
 import { forwardDiagnostics } from './diagnostics.ts';
 
-import { unpackRecords } from './record-transfer.ts';
+import { unpackRecords } from '../../core/record-transfer.ts';
 import { gatewayResource } from './resource.ts';
 import { scrapePieces } from './scrape-pieces.ts';
 import { openSnapshots } from './snapshots.ts';

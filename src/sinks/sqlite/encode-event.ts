@@ -37,6 +37,7 @@ const PLAIN_NAME = /^[ !#-[\]-~\u00a0-\ud7ff\ue000-\ufefe]+$/;
 /** Texts that may leave `fields` for a column of their own and come back by json_quote. */
 const PLAIN_TEXT = /^[ -~\u00a0-\ud7ff]*$/;
 const PACKED_REQUEST = /^req_[0-9a-f]{8,32}$/;
+const PACKED = Array.from({ length: 17 }, (_, length) => Buffer.alloc(length));
 
 /** Unambiguous: the kind of the value, its length, the value. */
 const keyPart = (value: Json): string => {
@@ -154,7 +155,9 @@ export function createEventEncoder(dictionaries: EventDictionaries): EventEncode
       } else if (typeof value === 'string') {
         if (over !== undefined && name === 'request_id' && value.length % 2 === 0 && PACKED_REQUEST.test(value)) {
           source = 'q';
-          encoded.emitterRequest = Buffer.from(value.slice(4), 'hex');
+          // One buffer for each length, over and over: binding copies it.
+          encoded.emitterRequest = PACKED[(value.length - 4) >> 1]!;
+          encoded.emitterRequest.write(value.slice(4), 'hex');
         } else if (
           (name === 'user_hash' || name === columns.text) &&
           (over === undefined || over[name] === undefined) &&

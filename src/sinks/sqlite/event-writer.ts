@@ -1,44 +1,13 @@
 /** Writes batches of events: rows, dictionaries, rollups, counts and the checkpoint in one transaction. */
 import type Database from 'better-sqlite3';
 import type { Checkpoint } from '../../core/journal.ts';
-import { METRIC_TYPES, type MetricEvent, type Resource } from '../../core/metric.ts';
 import { readRecord, type ReadRecord } from '../../core/record.ts';
+import { unpackRecords } from '../../core/record-transfer.ts';
 import { Unacceptable } from '../../core/sink.ts';
-import { unpackRecords } from './batch-transfer.ts';
-import { LABEL_COLUMNS } from './columns.ts';
-import { type DictionaryEntry, openDictionary } from './dictionary.ts';
-import { createEventEncoder } from './encode-event.ts';
+import { type EventRows, openEventRows } from './event-rows.ts';
 import type { RebuiltBucket } from './rebuild-bucket.ts';
 import { openRolledEvents } from './rolled-events.ts';
-import { type RollupSeries, rollupSeriesOf } from './rollup-series.ts';
-import { openRollupWriter, type RollupCaps } from './rollup-writer.ts';
-
-export interface WriterCaps extends RollupCaps {
-  /** Shared rows of each dictionary. */
-  readonly maxAttributeSets: number;
-  /** Distinct values per label column that dictionaries take in. */
-  readonly maxLabelValues: number;
-}
-
-export const DEFAULT_CAPS: WriterCaps = {
-  maxAttributeSets: 20_000,
-  maxLabelValues: 2000,
-  maxHourlyRows: 4000,
-  maxDailyRows: 10_000,
-};
-
-/** Texts longer than this stay out of dictionaries. */
-const MAX_DICTIONARY_TEXT = 96;
-/** Series descriptions kept by dictionary ids. */
-const MAX_CACHED_SERIES = 50_000;
-
-/** An event with what the row needs beside it. */
-export interface EventOrigin {
-  readonly requestId: string;
-  readonly receivedAt: number;
-  readonly resource: Resource;
-  readonly keyService: string;
-}
+import type { WriterCaps } from './writer-caps.ts';
 
 export interface EventWriter {
   /**
@@ -48,7 +17,7 @@ export interface EventWriter {
    */
   readonly write: (batch: ArrayBuffer, checkpoint: Checkpoint, late?: boolean) => { readonly written: number };
   /** Adds one event; only inside a transaction that ends with `flush`, or is rolled back and followed by `reset`. */
-  readonly add: (event: MetricEvent, origin: EventOrigin) => number;
+  readonly add: EventRows['add'];
   readonly flush: () => void;
   readonly checkpoint: () => Checkpoint | undefined;
   /** Puts rebuilt rows in the place of a bucket's, and adds what has come since they were counted. */
@@ -76,11 +45,8 @@ interface StateRow {
 const EMPTY_STATE: StateRow = { journal_id: null, sequence: 0, count: 0, dictionary_generation: 0 };
 
 export function openEventWriter(db: Database.Database, caps: WriterCaps): EventWriter {
-  const insert = db.prepare(
-    `INSERT INTO events (type, timestamp, attribute_set_id, resource_id, client_id, shape_id, received_after, value,
-       duration_ms, request_id, emitter_request, user_hash, text_1, number_1, number_2, number_3, number_4, number_5, fields)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  );
+  const rows = openEventRows(db, caps);
+  const { rollups, add, flush } = rows;
   const readState = db.prepare<[], StateRow>(
     'SELECT journal_id, sequence, count, dictionary_generation FROM writer_state WHERE id = 1',
   );
@@ -88,127 +54,8 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
   const raiseGeneration = db.prepare(
     'UPDATE writer_state SET dictionary_generation = dictionary_generation + 1 WHERE id = 1',
   );
-  const addCount = db.prepare('UPDATE event_counts SET count = count + ? WHERE type = ?');
-  const cap = { maxRows: caps.maxAttributeSets, maxValues: caps.maxLabelValues, maxLength: MAX_DICTIONARY_TEXT };
-  const resources = openDictionary(db, {
-    ...cap,
-    table: 'resources',
-    columns: ['service', 'service_version', 'instance_id', 'key_service', 'attributes'],
-    bounded: ['service', 'service_version'],
-    maxLength: 200,
-  });
-  const attributeSets = openDictionary(db, {
-    ...cap,
-    table: 'attribute_sets',
-    columns: ['type', ...LABEL_COLUMNS, 'labels'],
-    bounded: LABEL_COLUMNS,
-  });
-  const clients = openDictionary(db, {
-    ...cap,
-    table: 'clients',
-    columns: ['client_name', 'client_version', 'labels'],
-    bounded: ['client_name', 'client_version'],
-  });
-  const shapes = openDictionary(db, {
-    ...cap,
-    table: 'shapes',
-    columns: ['dimensions', 'metadata'],
-    bounded: [],
-  });
-  const dictionaries = [resources, attributeSets, clients, shapes];
-  const encoder = createEventEncoder({ attributeSets, clients, shapes });
-  const rollups = openRollupWriter(db, caps);
   const rolled = openRolledEvents(db);
-  const seriesByIds = new Map<string, RollupSeries>();
-  const counts = METRIC_TYPES.map(() => 0);
   let generation = readState.get()?.dictionary_generation ?? 0;
-
-  function reset(): void {
-    for (const dictionary of dictionaries) dictionary.reset();
-    encoder.reset();
-    rollups.reset();
-    seriesByIds.clear();
-    counts.fill(0);
-  }
-
-  function resourceOf(
-    { service, version, instanceId, attributes }: Resource,
-    keyService: string,
-    timestamp: number,
-  ): DictionaryEntry {
-    const attributesJson = JSON.stringify(attributes);
-    const parts = [service, version ?? null, instanceId ?? null, keyService, attributesJson];
-    return resources.entry(JSON.stringify(parts), timestamp, () => parts);
-  }
-
-  function series(event: MetricEvent, service: string, ids: string | undefined): RollupSeries {
-    if (ids === undefined) return rollupSeriesOf(event, service);
-    let found = seriesByIds.get(ids);
-    if (found === undefined) {
-      if (seriesByIds.size >= MAX_CACHED_SERIES) seriesByIds.clear();
-      found = rollupSeriesOf(event, service);
-      seriesByIds.set(ids, found);
-    }
-    return found;
-  }
-
-  let lastOrigin: EventOrigin | undefined;
-  let lastResource: DictionaryEntry = { id: 0, private: false, lastSeen: 0 };
-  let lastRequest: Buffer | string = '';
-
-  function add(event: MetricEvent, origin: EventOrigin): number {
-    // A private row has no one to raise its age: events of another day get one of their own.
-    if (origin !== lastOrigin || event.timestamp > lastResource.lastSeen) {
-      lastResource = resourceOf(origin.resource, origin.keyService, event.timestamp);
-      lastRequest = packRequestId(origin.requestId);
-      lastOrigin = origin;
-    }
-    const encoded = encoder.encode(event);
-    const { type, attributeSet, client, numbers } = encoded;
-    const { timestamp } = event;
-    insert.run(
-      type,
-      timestamp,
-      attributeSet.id,
-      lastResource.id,
-      client === undefined ? null : client.id,
-      encoded.shapeId,
-      origin.receivedAt - timestamp,
-      event.value,
-      event.durationMs ?? null,
-      lastRequest,
-      encoded.emitterRequest,
-      encoded.userHash,
-      encoded.text1,
-      numbers[0],
-      numbers[1],
-      numbers[2],
-      numbers[3],
-      numbers[4],
-      encoded.fields,
-    );
-    const isShared = !attributeSet.private && client?.private !== true;
-    rollups.add(
-      event,
-      series(
-        event,
-        origin.resource.service,
-        isShared ? `${lastResource.id}.${attributeSet.id}.${client?.id ?? 0}` : undefined,
-      ),
-    );
-    counts[type - 1]! += 1;
-    return attributeSet.id;
-  }
-
-  function flush(): void {
-    rollups.flush();
-    for (const dictionary of dictionaries) dictionary.flush();
-    for (const [at, count] of counts.entries()) {
-      if (count !== 0) addCount.run(count, at + 1);
-    }
-    counts.fill(0);
-    lastOrigin = undefined;
-  }
 
   /** Reads the state, and drops the caches where another writer made them void. */
   function begin(): StateRow {
@@ -216,7 +63,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     if (state === undefined)
       throw new Error('writer_state is empty: the database was edited by hand; restore a backup');
     if (state.dictionary_generation !== generation) {
-      reset();
+      rows.reset();
       generation = state.dictionary_generation;
     }
     return state;
@@ -264,13 +111,11 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
         .immediate();
       generation += 1;
       if (voids === 'rollups') rollups.reset();
-      else if (voids === 'all') reset();
+      else if (voids === 'all') rows.reset();
       return result;
     } catch (error) {
-      reset();
+      rows.reset();
       throw error;
-    } finally {
-      lastOrigin = undefined;
     }
   }
 
@@ -279,8 +124,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       try {
         return { written: writeBatch.immediate(batch, checkpoint, late) };
       } catch (error) {
-        lastOrigin = undefined;
-        reset();
+        rows.reset();
         throw db.open ? asSinkError(error) : error;
       }
     },
@@ -302,14 +146,9 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
         rollups.flush();
       }),
     exclusively,
-    reset,
+    reset: rows.reset,
   };
 }
-
-const REQUEST_ID = /^req_[0-9a-f]{32}$/;
-
-const packRequestId = (requestId: string): Buffer | string =>
-  REQUEST_ID.test(requestId) ? Buffer.from(requestId.slice(4), 'hex') : requestId;
 
 function decode(record: Parameters<typeof readRecord>[0] & { readonly sequence: number }): ReadRecord {
   try {

@@ -5,7 +5,7 @@ import type { Log } from '../../core/ports.ts';
 import type { Sink, SinkHealth } from '../../core/sink.ts';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { WriterCaps } from './event-writer.ts';
+import type { WriterCaps } from './writer-caps.ts';
 import { openStore, type Store } from './store.ts';
 
 export interface SqliteOptions {

@@ -1,65 +1,28 @@
 /**
- * All three sinks on, Prometheus scraping, OTLP exporting. First as much as the senders can give: what reaches every sink
- * a second, against bare prepared inserts and against the obvious build, in interleaved rounds. Then a minute at nine
- * tenths of that rate: no queue's age may grow.
+ * All three sinks on, scrapes and OTLP exports going on: the highest rate that can be kept, every queue's age flat.
+ * Interleaved rounds look for it: a paced load, then bare prepared inserts, then the obvious build as fast as it goes. A
+ * minute at the rate found has to show it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSamples, sumOf } from '../../support/books.ts';
-import { waitFor } from '../../support/wait-for.ts';
-import { preparedInserts, type PreparedInserts, removeDatabase } from '../baselines/prepared-inserts.ts';
-import { pace, saturate } from '../load.ts';
-import { residentMemory, threadCpu } from '../machine.ts';
-import { packRecords } from '../../../src/sinks/sqlite/batch-transfer.ts';
+import { packRecords } from '../../../src/core/record-transfer.ts';
 import { openForWriting } from '../../../src/sinks/sqlite/database.ts';
-import { DEFAULT_CAPS, openEventWriter } from '../../../src/sinks/sqlite/event-writer.ts';
+import { openEventWriter } from '../../../src/sinks/sqlite/event-writer.ts';
+import { DEFAULT_CAPS } from '../../../src/sinks/sqlite/writer-caps.ts';
+import { preparedInserts, type PreparedInserts, removeDatabase } from '../baselines/prepared-inserts.ts';
+import { saturate } from '../load.ts';
 import { recordStream } from '../records.ts';
-import { compared, type Figure, median, type Scenario, type Settings } from '../scenario.ts';
+import { type Figure, median, type Scenario } from '../scenario.ts';
 import { forkServer, type GatewayUnderTest, startServer } from '../servers.ts';
+import { LOAD, type SteadyLoad, steadyLoad, untilEmpty } from '../steady-load.ts';
 
-const LOAD = { metrics: 100, connections: 64 };
-const SHARE = 0.9;
-const MAX_AGE_GROWTH_S = 1;
-
-interface Reading {
-  readonly at: number;
-  readonly delivered: number;
-  readonly queued: number;
-  readonly ages: readonly number[];
-  readonly loopDelayP99: number;
-}
-
-/** OTLP counts by its exports, seconds apart; it reads the same totals as Prometheus. */
-const SINKS = ['sqlite', 'prometheus'];
-
-async function read({ gateway }: GatewayUnderTest): Promise<Reading> {
-  const at = performance.now();
-  const page = readSamples(await gateway.scrape());
-  const of = (name: string, sink: string): number => sumOf(page, name, { sink });
-  return {
-    at,
-    delivered: Math.min(...SINKS.map((sink) => of('mcp_gateway_sink_delivered_total', sink))),
-    queued: Math.max(...SINKS.map((sink) => of('mcp_gateway_sink_queued', sink))),
-    ages: SINKS.map((sink) => of('mcp_gateway_sink_queue_age_seconds', sink)),
-    loopDelayP99: sumOf(page, 'mcp_gateway_event_loop_delay_seconds', { statistic: 'p99' }),
-  };
-}
-
-/** Metrics a second that reach every sink while senders send as much as is answered. */
-async function deliveredPerSecond(server: GatewayUnderTest, seconds: number): Promise<number> {
-  const before = await read(server);
-  await saturate(server, { ...LOAD, seconds });
-  const after = await read(server);
-  return ((after.delivered - before.delivered) * 1000) / (after.at - before.at);
-}
-
-async function untilEmpty(server: GatewayUnderTest): Promise<void> {
-  await waitFor('all queues to be empty', async () => (await read(server)).queued === 0, {
-    deadlineMs: 120_000,
-    everyMs: 200,
-  });
-}
+/** Where the search begins: the share of bare inserts that is the goal. */
+const GOAL = 0.6;
+const STEP = 1.15;
+/** Of the rate found, where a minute shows that it cannot be kept. */
+const STEP_DOWN = 0.92;
+const ATTEMPTS = 4;
 
 async function obviousPerSecond(port: number, seconds: number): Promise<number> {
   const written = async (): Promise<number> => Number(await (await fetch(`http://127.0.0.1:${port}/written`)).text());
@@ -79,92 +42,85 @@ function rowsToInsert(directory: string, metrics: number): PreparedInserts {
   return preparedInserts(path);
 }
 
-async function steady(server: GatewayUnderTest, perSecond: number, settings: Settings): Promise<Figure[]> {
-  const seconds = settings.small ? 3 : 60;
-  const everyMs = settings.small ? 500 : 5000;
-  const readings: Reading[] = [];
-  const cpu = threadCpu(server.pid);
-  const running = pace(server, { ...LOAD, seconds, perSecond: perSecond / LOAD.metrics });
-  let done = false;
-  void running.finally(() => (done = true)).catch(() => {});
-  while (!done) {
-    readings.push(await read(server));
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
+/** The minute: at the rate found, and lower where it shows that this was too much. */
+async function keep(
+  server: GatewayUnderTest,
+  rate: number,
+  seconds: number,
+  say: (text: string) => void,
+): Promise<SteadyLoad> {
+  for (let attempt = 1; ; attempt += 1) {
+    await untilEmpty(server);
+    say(`${seconds} s at ${Math.round(rate)} metrics a second`);
+    const shown = await steadyLoad(server, rate, seconds);
+    if (shown.flat || attempt === ATTEMPTS) return shown;
+    rate *= STEP_DOWN;
   }
-  const result = await running;
-  const used = threadCpu(server.pid);
-  const metrics = result.ok * LOAD.metrics;
-  const oldest = (reading: Reading): number => Math.max(...reading.ages);
-  const third = Math.max(1, Math.floor(readings.length / 3));
-  const [middle, last] = [readings.slice(third, 2 * third), readings.slice(2 * third)];
-  const growth = median(last.map(oldest)) - median((middle.length > 0 ? middle : readings).map(oldest));
-  const name = `${seconds} s at nine tenths of it`;
+}
+
+function figures(kept: SteadyLoad, seconds: number, bare: number, obvious: number): Figure[] {
+  const what = 'metrics a second into every sink, kept up';
+  const during = `${seconds} s of it`;
   return [
-    { what: `${name}: metrics accepted`, value: metrics / result.seconds, unit: '/s' },
     {
-      what: `${name}: requests refused or failed`,
-      value: result.refused + result.failed,
-      unit: '',
-      goal: { atMost: 0 },
+      what,
+      value: kept.accepted,
+      unit: '/s',
+      baseline: { what: 'bare prepared inserts, nothing else running', value: bare },
+      ratio: kept.accepted / bare,
+      goal: { atLeast: GOAL },
     },
-    { what: `${name}: oldest metric in a queue, median of the last third`, value: median(last.map(oldest)), unit: 's' },
     {
-      what: `${name}: its growth since the middle third`,
-      value: growth,
+      what,
+      value: kept.accepted,
+      unit: '/s',
+      baseline: { what: 'the obvious build', value: obvious },
+      ratio: kept.accepted / obvious,
+      goal: { atLeast: 5 },
+    },
+    { what: `${during}: requests refused or failed`, value: kept.lost, unit: '', goal: { atMost: 0 } },
+    { what: `${during}: oldest metric in a queue, median of the last third`, value: kept.age, unit: 's' },
+    {
+      what: `${during}: its growth since the middle third`,
+      value: kept.growth,
       unit: 's',
-      goal: { atMost: MAX_AGE_GROWTH_S },
+      goal: { atMost: 0.6 },
     },
-    { what: `${name}: latency p50 / p99`, value: result.p50, unit: `/ ${result.p99.toFixed(1)} ms` },
-    { what: `${name}: CPU of the HTTP thread per metric`, value: (used.main - cpu.main) / 1000 / metrics, unit: 'µs' },
-    {
-      what: `${name}: CPU of all other threads per metric`,
-      value: (used.others - cpu.others) / 1000 / metrics,
-      unit: 'µs',
-    },
-    {
-      what: `${name}: event-loop delay p99`,
-      value: Math.max(...readings.map(({ loopDelayP99 }) => loopDelayP99)) * 1000,
-      unit: 'ms',
-      goal: { atMost: 20 },
-    },
-    { what: `${name}: resident memory`, value: residentMemory(server.pid).now, unit: 'MiB', goal: { atMost: 350 } },
+    { what: `${during}: latency p50 / p99`, value: kept.p50, unit: `/ ${kept.p99.toFixed(1)} ms` },
+    { what: `${during}: CPU of the HTTP thread per metric`, value: kept.mainCpu, unit: 'µs' },
+    { what: `${during}: CPU of all other threads per metric`, value: kept.otherCpu, unit: 'µs' },
+    { what: `${during}: event-loop delay p99`, value: kept.loopDelayP99, unit: 'ms', goal: { atMost: 20 } },
+    { what: `${during}: resident memory`, value: kept.resident, unit: 'MiB', goal: { atMost: 350 } },
   ];
 }
 
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
-  const seconds = small ? 2 : 10;
+  const seconds = small ? 2 : 12;
+  const minute = small ? 3 : 60;
   const directory = mkdtempSync(join(tmpdir(), 'bench-sustained-'));
-  const inserts = rowsToInsert(directory, small ? 20_000 : 300_000);
+  const inserts = rowsToInsert(directory, small ? 20_000 : 200_000);
   const obvious = await forkServer('./baselines/obvious-build.ts');
   const server = await startServer(settings);
   try {
-    await deliveredPerSecond(server, small ? 1 : 3);
-    await untilEmpty(server);
-    const measured: { gateway: number; bare: number; obvious: number }[] = [];
+    await steadyLoad(server, small ? 2000 : 10_000, small ? 1 : 5);
+    const measured: { bare: number; obvious: number }[] = [];
+    let rate = 0;
+    let best = 0;
     for (let round = 0; round < rounds; round += 1) {
-      say(`round ${round + 1}`);
-      const gateway = await deliveredPerSecond(server, seconds);
-      await untilEmpty(server);
       const path = join(directory, 'bare.db');
       const bare = 1e6 / inserts.run(path);
       removeDatabase(path);
-      measured.push({ gateway, bare, obvious: await obviousPerSecond(obvious.port, seconds) });
+      measured.push({ bare, obvious: await obviousPerSecond(obvious.port, small ? 2 : 6) });
+      if (round === 0) rate = bare * GOAL;
+      await untilEmpty(server);
+      const { flat, growth } = await steadyLoad(server, rate, seconds);
+      say(`round ${round + 1}: ${Math.round(rate)}/s, the queue's age grew by ${growth.toFixed(2)} s`);
+      if (flat) best = Math.max(best, rate);
+      rate = flat ? rate * STEP : rate / STEP;
     }
-    say('steady load');
-    const rate = median(measured.map(({ gateway }) => gateway));
-    const saturated = { what: 'metrics a second into every sink', unit: '/s' };
-    return [
-      compared(
-        { ...saturated, against: 'bare prepared inserts, nothing else running', goal: { atLeast: 0.6 } },
-        measured.map(({ gateway, bare }) => ({ value: gateway, baseline: bare })),
-      ),
-      compared(
-        { ...saturated, against: 'the obvious build', goal: { atLeast: 5 } },
-        measured.map((one) => ({ value: one.gateway, baseline: one.obvious })),
-      ),
-      ...(await steady(server, rate * SHARE, settings)),
-    ];
+    const kept = await keep(server, best === 0 ? rate : best, minute, say);
+    return figures(kept, minute, median(measured.map(({ bare }) => bare)), median(measured.map((one) => one.obvious)));
   } finally {
     obvious.child.disconnect();
     await server.stop();

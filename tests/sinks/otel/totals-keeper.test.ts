@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Checkpoint } from '../../../src/core/journal.ts';
 import { type DeliveredBatch, Unacceptable } from '../../../src/core/sink.ts';
 import { resolveSeriesSettings } from '../../../src/sinks/otel/instruments.ts';
-import { packRecords, unpackRecords } from '../../../src/sinks/otel/record-transfer.ts';
+import { packRecords, unpackRecords } from '../../../src/core/record-transfer.ts';
 import { storeRegistry } from '../../../src/sinks/otel/registry-state.ts';
 import { openKeeper, type TotalsKeeper } from '../../../src/sinks/otel/totals-keeper.ts';
 import { type Body, journalOf } from './journal-of.ts';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { JsonMetric } from '../../../src/core/json-events.ts';
 import { METRIC_TYPES } from '../../../src/core/metric.ts';
-import type { WriterCaps } from '../../../src/sinks/sqlite/event-writer.ts';
+import type { WriterCaps } from '../../../src/sinks/sqlite/writer-caps.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recorder } from './harness.ts';
 

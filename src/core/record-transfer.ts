@@ -1,5 +1,5 @@
 /** Journal records as one buffer that changes threads without being copied again: a table of numbers, then all bytes. */
-import type { DeliveredRecord } from '../../core/sink.ts';
+import type { DeliveredRecord } from './sink.ts';
 
 /** sequence, count, metrics, from, to, bytes of the envelope, bytes of the payload. */
 const FIELDS = 7;

@@ -1,0 +1,96 @@
+/** A gateway under an even load: whether its queues stay flat, and what it costs meanwhile. */
+import { readSamples, sumOf } from '../support/books.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { pace } from './load.ts';
+import { residentMemory, threadCpu } from './machine.ts';
+import { median } from './scenario.ts';
+import type { GatewayUnderTest } from './servers.ts';
+
+export const LOAD = { metrics: 100, connections: 64 } as const;
+
+export interface SteadyLoad {
+  readonly offered: number;
+  /** Metrics a second that were answered with 200. */
+  readonly accepted: number;
+  /** Requests refused or failed. */
+  readonly lost: number;
+  readonly p50: number;
+  readonly p99: number;
+  /** Age of the oldest queued metric, median of the last third, and its growth since the middle third. Seconds. */
+  readonly age: number;
+  readonly growth: number;
+  /** All of it taken, and no queue older at the end than before: the rate can be kept for ever. */
+  readonly flat: boolean;
+  /** Microseconds of CPU per metric. */
+  readonly mainCpu: number;
+  readonly otherCpu: number;
+  /** Milliseconds. */
+  readonly loopDelayP99: number;
+  /** MiB. */
+  readonly resident: number;
+}
+
+/** OTLP counts by its exports, seconds apart; it reads the same totals as Prometheus. */
+const SINKS = ['sqlite', 'prometheus'];
+/** Growth of a queue's age, seconds in a second, that batches of different sizes can look like. */
+const NOISE = 0.03;
+const LEAST_NOISE_S = 0.3;
+
+interface Reading {
+  readonly queued: number;
+  readonly age: number;
+  readonly loopDelayP99: number;
+}
+
+async function read({ gateway }: GatewayUnderTest): Promise<Reading> {
+  const page = readSamples(await gateway.scrape());
+  const worst = (name: string): number => Math.max(...SINKS.map((sink) => sumOf(page, name, { sink })));
+  return {
+    queued: worst('mcp_gateway_sink_queued'),
+    age: worst('mcp_gateway_sink_queue_age_seconds'),
+    loopDelayP99: sumOf(page, 'mcp_gateway_event_loop_delay_seconds', { statistic: 'p99' }) * 1000,
+  };
+}
+
+export async function untilEmpty(server: GatewayUnderTest): Promise<void> {
+  await waitFor('all queues to be empty', async () => (await read(server)).queued === 0, {
+    deadlineMs: 120_000,
+    everyMs: 200,
+  });
+}
+
+/** @param perSecond metrics; @param seconds for so long, read by a scrape twenty times in each third */
+export async function steadyLoad(server: GatewayUnderTest, perSecond: number, seconds: number): Promise<SteadyLoad> {
+  const readings: Reading[] = [];
+  const before = threadCpu(server.pid);
+  const running = pace(server, { ...LOAD, seconds, perSecond: perSecond / LOAD.metrics });
+  let done = false;
+  void running.finally(() => (done = true)).catch(() => {});
+  while (!done) {
+    readings.push(await read(server));
+    await new Promise((resolve) => setTimeout(resolve, (seconds * 1000) / 60));
+  }
+  const { ok, refused, failed, seconds: took, p50, p99 } = await running;
+  const after = threadCpu(server.pid);
+  const metrics = ok * LOAD.metrics;
+  const third = Math.max(1, Math.floor(readings.length / 3));
+  const medianAge = (part: readonly Reading[]): number => median(part.map(({ age }) => age));
+  const age = medianAge(readings.slice(-third));
+  const growth = age - medianAge(readings.slice(-2 * third, -third));
+  const accepted = metrics / took;
+  return {
+    offered: perSecond,
+    accepted,
+    lost: refused + failed,
+    p50,
+    p99,
+    age,
+    growth,
+    flat:
+      refused + failed === 0 && accepted > perSecond * 0.97 && growth <= Math.max(LEAST_NOISE_S, (seconds / 3) * NOISE),
+    mainCpu: (after.main - before.main) / 1000 / metrics,
+    otherCpu: (after.others - before.others) / 1000 / metrics,
+    loopDelayP99: Math.max(...readings.map((reading) => reading.loopDelayP99)),
+    resident: residentMemory(server.pid).now,
+  };
+}
