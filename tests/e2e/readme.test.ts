@@ -25,7 +25,7 @@ const skip =
   skipWithout(programPath('curl'), 'Debian’s package curl');
 
 t.test('every block that is marked as run is run here', (t) => {
-  t.strictSame([...blocks.keys()], ['start', 'first-metric', 'see-it']);
+  t.strictSame([...blocks.keys()], ['start', 'first-metric', 'see-it', 'sql']);
   t.end();
 });
 
@@ -55,7 +55,7 @@ t.test('a stranger follows the README', { skip }, async (t) => {
       const text = gateway.output().replaceAll('\r', '');
       return text.includes('grep mcp_tool') && text;
     },
-    { deadlineMs: 20_000 },
+    { deadlineMs: 90_000 },
   );
 
   const key = /ingest key +(mcp_metrics_\S+)/.exec(shown)?.[1] ?? '';
@@ -75,6 +75,8 @@ t.test('a stranger follows the README', { skip }, async (t) => {
   );
   const seen = await shell(`export KEY=${key}\n${command('see-it')}`);
   t.match(seen, /^mcp_tool_executions_total\{.*tool_name="search".*\} 2$/m, 'both metrics on the Prometheus page');
-  t.match(seen, /^time\|service\|tool_name\|success\|duration_ms$/m, 'a table');
-  t.match(seen, /^2\S+\|my-service\|search\|1\|42/m, 'with the metric in SQLite');
+  t.match(seen, /^search +2 /m, 'the tool in the answer to a question');
+  const asked = await shell(command('sql'));
+  t.match(asked, /^time\|service\|tool_name\|success\|duration_ms$/m, 'a table');
+  t.match(asked, /^2\S+\|my-service\|search\|1\|42/m, 'with the metric in SQLite');
 });
