@@ -12,6 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ["mcp<2", "fastmcp<4", "uvicorn", "pytest"]
+TESTS = ["tests/test_mcp_servers.py", "tests/test_same_as_typescript.py"]
 
 
 def environment_folder() -> Path:
@@ -32,7 +33,7 @@ def test_the_instrumentation_works_on_the_sdks_1_line(tmp_path: Path) -> None:
     )
     assert installed.returncode == 0, installed.stderr[-2000:]
     done = subprocess.run(
-        [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_mcp_servers.py"],
+        [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import anyio  # httpx and every MCP SDK stand on it
+import anyio.lowlevel
+
+from ._mcp_outbound import Outbound, outbound_of
 from ._mcp_records import (
     CANCELLED,
+    CONNECTION_CLOSED,
     TOOL_ERROR,
     Call,
     McpRecorder,
+    cancellation_code,
+    client_info,
     message_size,
     text_or_none,
 )
@@ -23,17 +29,7 @@ HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-
 INVALID_PARAMS = "-32602"
 INTERNAL_ERROR = "-32603"
 UNMAPPED = "0"
-CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-
-
-def _client_info(params: Mapping[str, Any], session: Any) -> tuple[str | None, str | None]:
-    """From the request itself (`initialize`, or `_meta` since 2026-07-28), else from the session's handshake."""
-    meta = params.get("_meta")
-    info = params.get("clientInfo") or (meta.get(CLIENT_INFO) if isinstance(meta, Mapping) else None)
-    if isinstance(info, Mapping):
-        return text_or_none(info.get("name")), text_or_none(info.get("version"))
-    known = getattr(getattr(session, "client_params", None), "client_info", None)
-    return text_or_none(getattr(known, "name", None)), text_or_none(getattr(known, "version", None))
+_METHOD_HEADER = "mcp-method"
 
 
 def wire_code(error: BaseException, protocol_version: str | None) -> str:
@@ -46,10 +42,24 @@ def wire_code(error: BaseException, protocol_version: str | None) -> str:
     return UNMAPPED if protocol_version is None or protocol_version in HANDSHAKE_VERSIONS else INTERNAL_ERROR
 
 
+def _wire_error(error: Exception) -> object:
+    """What the SDK answers with, for its size."""
+    if type(error).__name__ == "ValidationError":
+        return {"code": int(INVALID_PARAMS), "message": "Invalid request parameters", "data": ""}
+    return getattr(error, "error", None) or {"code": 0, "message": str(error)}
+
+
 def is_error_result(result: Any) -> bool:
     """A tool's own word that it failed, in a model of the SDK or on the wire."""
     flag = result.get("isError") if isinstance(result, Mapping) else getattr(result, "is_error", None)
     return flag is True
+
+
+def _asked_by_the_sdk(ctx: Any) -> bool:
+    """Over HTTP since 2026-07-28 the SDK lists the tools for itself before a call; the request's header tells."""
+    headers = getattr(ctx.request, "headers", None)
+    asked = headers.get(_METHOD_HEADER) if headers is not None else None
+    return asked is not None and asked != ctx.method and ctx.protocol_version not in HANDSHAKE_VERSIONS
 
 
 class MetricsServerMiddleware:
@@ -60,67 +70,98 @@ class MetricsServerMiddleware:
         self._sessions = Sessions(self._recorder.client.hash_user)
         self._find_tool = find_tool
 
+    async def __call__(self, ctx: Any, call_next: CallNext) -> Any:
+        """Requests and notifications are recorded; their results and exceptions go on as they are."""
+        if not self._recorder.client.enabled or _asked_by_the_sdk(ctx):
+            return await call_next(ctx)
+        outbound = outbound_of(ctx.session, self._recorder)
+        if ctx.request_id is None:
+            if ctx.method == "notifications/cancelled" and outbound is not None and isinstance(ctx.params, Mapping):
+                outbound.cancelled(ctx.params.get("requestId"), ctx.params.get("reason"))
+            self._recorder.notification(ctx.method, by_server=False)
+            return await call_next(ctx)
+        call = self._call(ctx)
+        self._recorder.latencies(call)
+        if outbound is not None:
+            outbound.began(call)
+        try:
+            result = await call_next(ctx)
+        except Exception as error:
+            await self._failed(call, error)
+            raise
+        except BaseException:  # cancelled, whichever event loop it is
+            self._recorder.answered(call, await _why_cancelled(ctx, outbound))
+            raise
+        finally:
+            if outbound is not None:
+                outbound.ended(call)
+        await self._succeeded(call, result)
+        return result
+
     def _session(self, ctx: Any) -> SessionSteps | None:
         """None where nothing joins the requests of a client: stateless HTTP, which the 2026-07-28 protocol is."""
         connection = getattr(ctx.session, "_connection", None)
         if connection is None or not getattr(connection, "has_standalone_channel", False):
             return None
-        outbound = connection.outbound
         # One wrapper of the wire per connection, while `Connection` itself is made anew for each modern request.
-        return self._sessions.of(outbound, connection.session_id)
+        return self._sessions.of(connection.outbound, connection.session_id)
 
     def _call(self, ctx: Any) -> Call:
         params = ctx.params if isinstance(ctx.params, Mapping) else {}
-        name, version = _client_info(params, ctx.session)
-        protocol = text_or_none(params.get("protocolVersion")) if ctx.method == "initialize" else None
+        info = client_info(ctx.method, params)
+        if info is None:
+            known = getattr(getattr(ctx.session, "client_params", None), "client_info", None)
+            info = {"name": getattr(known, "name", None), "version": getattr(known, "version", None)}
         return Call(
             method=ctx.method,
             params=params,
             request_id=ctx.request_id,
-            client_name=name,
-            client_version=version,
-            protocol_version=protocol or ctx.protocol_version,
+            client_name=text_or_none(info.get("name")),
+            client_version=text_or_none(info.get("version")),
+            # Of `initialize` it is in the answer.
+            protocol_version=ctx.protocol_version if ctx.method != "initialize" else None,
+            user_hash=self._recorder.user_hash(ctx.request),
             session=self._session(ctx),
             size=message_size(ctx.request_id, method=ctx.method, params=ctx.params),
         )
 
-    async def __call__(self, ctx: Any, call_next: CallNext) -> Any:
-        """Notifications pass; a request is recorded, its result or exception goes on as it is."""
-        if ctx.request_id is None or not self._recorder.client.enabled:
-            return await call_next(ctx)
-        call = self._call(ctx)
-        self._recorder.latencies(call)
-        try:
-            result = await call_next(ctx)
-        except asyncio.CancelledError:
-            self._recorder.answered(call, CANCELLED, None)
-            raise
-        except Exception as error:
-            await self._learn(call)
-            size = message_size(call.request_id, error=getattr(error, "error", None))
-            self._recorder.answered(call, wire_code(error, call.protocol_version), size)
-            raise
-        except BaseException:  # trio's cancellation, or the end of the process
-            self._recorder.answered(call, CANCELLED, None)
-            raise
-        await self._succeeded(call, result)
-        return result
-
     async def _succeeded(self, call: Call, result: Any) -> None:
-        failed = call.tool is not None and is_error_result(result)
+        duration_ms = call.stopwatch.milliseconds
+        failed = is_error_result(result)
         if failed:
             await self._learn(call)
-        elif isinstance(result, Mapping):
-            self._recorder.listed(call, result.get("tools"))
-        self._recorder.answered(call, TOOL_ERROR if failed else None, message_size(call.request_id, result=result))
+        size = message_size(call.request_id, result=result)
+        if call.method in ("initialize", "tools/list") and hasattr(result, "model_dump"):
+            result = result.model_dump(by_alias=True, exclude_none=True, mode="json")
+        self._recorder.answered(call, TOOL_ERROR if failed else None, size, result, duration_ms)
+
+    async def _failed(self, call: Call, error: Exception) -> None:
+        duration_ms = call.stopwatch.milliseconds
+        await self._learn(call)
+        size = message_size(call.request_id, error=_wire_error(error))
+        self._recorder.answered(call, self._code(call, error), size, duration_ms=duration_ms)
+
+    def _code(self, call: Call, error: Exception) -> str:
+        return wire_code(error, call.protocol_version)
 
     async def _learn(self, call: Call) -> None:
-        """A call failed: asks the server, once per name, whether it has such a tool."""
+        """A call failed: asks the server whether it has such a tool."""
         tool = call.tool
         if tool is None or self._find_tool is None or tool in self._recorder.tools:
             return
         try:
             if await self._find_tool(tool):
-                self._recorder.tools.learn([tool])
+                self._recorder.tools.add([tool])
         except Exception:
             return
+
+
+async def _why_cancelled(ctx: Any, outbound: Outbound | None) -> str:
+    """Whether the client cancelled the request, and why, or is gone."""
+    requested = getattr(getattr(ctx.session, "_request_outbound", None), "cancel_requested", None)
+    if requested is not None and not requested.is_set():
+        return CONNECTION_CLOSED
+    # The notification with the reason comes through the middleware right after the cancellation.
+    with anyio.CancelScope(shield=True):
+        await anyio.lowlevel.checkpoint()
+    return cancellation_code(outbound.reason_of(ctx.request_id)) if outbound is not None else CANCELLED

@@ -32,11 +32,10 @@ class Latency:
 class SessionSteps:
     """What a session has done so far. `session_id` is a secret of the transport, so only its hash is kept."""
 
-    __slots__ = ("__weakref__", "_begun", "_begun_by", "_listed", "_reported", "client_info", "key")
+    __slots__ = ("__weakref__", "_begun", "_begun_by", "_listed", "_reported", "key")
 
     def __init__(self, session_id: str | None = None, hash_text: Callable[[str], str] = hash_user) -> None:
         self.key = hash_text(f"mcp-session {session_id or uuid.uuid4().hex}")
-        self.client_info: tuple[str | None, str | None] = (None, None)
         self._begun: float | None = None
         self._begun_by = INITIALIZE
         self._listed: float | None = None

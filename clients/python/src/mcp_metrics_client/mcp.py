@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, TypeVar
 
-from ._mcp_records import McpRecorder
+from ._mcp_records import FindUser, McpRecorder
 from ._mcp_sdk1 import watch_runs
 from ._mcp_sdk2 import FindTool, MetricsServerMiddleware
 from .client import MetricsClient, shared_client
@@ -42,6 +42,8 @@ def instrument_mcp_server(
     service_name: str | None = None,
     server_name: str | None = None,
     server_path: str | None = None,
+    find_user: FindUser | None = None,
+    notifications: bool = False,
 ) -> Server:
     """Records what an MCP server does, and gives it back. Call it before the server runs; a second call does nothing.
 
@@ -51,6 +53,8 @@ def instrument_mcp_server(
     client: default, one for the process from the environment.
     server_name: default, the server's own name.
     server_path: where it is mounted, such as `/currenttime/`.
+    find_user: who asks, found in the HTTP request (`starlette.requests.Request`; None over stdio); sent as a hash.
+    notifications: counts them too, apart from requests, as the custom metric `mcp_notifications`.
 
     Raises TypeError for anything else.
     """
@@ -59,7 +63,7 @@ def instrument_mcp_server(
         return server
     client = client or shared_client(service_name)
     server_name = server_name or getattr(target, "name", None)
-    recorder = McpRecorder(client, server_name, server_path)
+    recorder = McpRecorder(client, server_name, server_path, find_user, notifications)
     finder = _tool_finder(target)
     # FastMCP of either package stands on a `Server` of the SDK, and only there is everything seen that passes the wire.
     low_level = getattr(target, "_mcp_server", target)
