@@ -1,6 +1,7 @@
 /** A real nginx with the Lua modules of clients/nginx, in front of whatever a test puts behind it. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -12,8 +13,11 @@ import { waitFor } from '../support/wait-for.ts';
 
 const MODULES = '/usr/lib/nginx/modules';
 
-/** Where nginx is, or undefined without it or its Lua module. */
-export const NGINX = existsSync(`${MODULES}/ngx_http_lua_module.so`) ? programPath('nginx') : undefined;
+const complete = existsSync(`${MODULES}/ngx_http_lua_module.so`) && globSync('/usr/lib/*/lua/5.1/cjson.so').length > 0;
+
+/** Where nginx is, or undefined without it or what its Lua needs. */
+export const NGINX = complete ? programPath('nginx') : undefined;
+export const NGINX_PACKAGES = 'nginx with Lua (Debian’s packages nginx, libnginx-mod-http-lua and lua-cjson)';
 
 export interface NginxOptions {
   /** An empty folder. */
@@ -91,10 +95,8 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   const books = async (): Promise<Books> => (await (await fetch(`${base}/status`)).json()) as Books;
   const errorLog = (): string => (existsSync(errors) ? readFileSync(errors, 'utf8') : '');
   try {
-    await waitFor('nginx', async () => {
-      if (child.exit() !== undefined) throw new Error('nginx ended at once');
-      return (await books()).recorded === 0;
-    });
+    await waitFor('nginx', async () => child.exit() !== undefined || (await books()).recorded === 0);
+    if (child.exit() !== undefined) throw new Error('nginx ended at once');
   } catch (error) {
     await child.stop('SIGKILL');
     throw new Error(`nginx did not start. It said:\n${child.output()}\n${errorLog()}`, { cause: error });
@@ -124,9 +126,12 @@ export async function startExample(
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
   );
+  // Installed as its README says.
+  const readme = readFileSync(join(clients, 'README.md'), 'utf8');
+  const install = /^mkdir -p .*$/m.exec(readme)?.[0] ?? '';
+  execFileSync('sh', ['-euc', install.replaceAll('/etc/nginx', folder)], { cwd: clients });
   const example = readFileSync(join(clients, 'nginx.conf.example'), 'utf8')
-    .replace('/etc/nginx/mcp-metrics/?.lua', `${clients}/lib/?.lua`)
-    .replace('/etc/nginx/mcp-metrics/location.conf', `${clients}/location.conf`)
+    .replaceAll('/etc/nginx', folder)
     .replace('listen 8080', `listen 127.0.0.1:${port}`)
     .replace('http://127.0.0.1:8001', upstream)
     .replace('http {', `http { access_log off; ${temporary.join(' ')}`);

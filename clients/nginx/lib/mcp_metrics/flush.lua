@@ -76,6 +76,7 @@ local function settle(answer, problem, key, metrics)
   elseif REFUSED[status] or (status == 413 and metrics == 1) then
     queue.settle(key, metrics, metrics)
     say("refused", ngx.ERR, metrics, " refused with ", status, " for what is in them: ", text)
+    queue.resume()
     return true
   elseif status == 413 then
     queue.halve(key, metrics)
@@ -119,7 +120,10 @@ function _M.run(premature)
     end
   end)
   queue.unlock(token)
-  if not ok then say("broken", ngx.ERR, "sending failed: ", problem) end
+  if not ok then
+    queue.pause(settings.retry_max)
+    say("broken", ngx.ERR, "sending failed: ", problem)
+  end
 end
 
 return _M

@@ -14,8 +14,9 @@ local function read_chunks(socket)
   while true do
     local line, problem = socket:receive("*l")
     if not line then return nil, problem end
-    local length = tonumber(line:match("^%x+"), 16)
-    if not length then return nil, "a chunk without a length" end
+    local digits = line:match("^%x+")
+    if not digits then return nil, "a chunk without a length" end
+    local length = tonumber(digits, 16)
     if length == 0 then break end
     size = size + length
     if size > MAX_BODY then return nil, "the answer is too large" end

@@ -1,7 +1,7 @@
 -- Reads JSON-RPC requests out of a request body, with bounds: which method, which tool, which client.
 local cjson = require "cjson.safe"
 
-local _M = {}
+local _M = { SOME_ID = true }
 
 local MESSAGES_AT_MOST = 50
 local CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
@@ -26,6 +26,15 @@ local function read_string(text, at)
   return cjson.decode("[" .. text:sub(at, stop) .. "]"), stop + 1
 end
 
+-- The id whose colon comes next: a number or a text, else SOME_ID, for there is one.
+local function read_id(text, at)
+  local number = text:match("^%s*:%s*(%-?%d+)%s*[,}]", at)
+  if number then return tonumber(number) end
+  local quote = text:match('^%s*:%s*()"', at)
+  local value = quote and read_string(text, quote)
+  return value and value[1] or _M.SOME_ID
+end
+
 -- What a beginning of a message tells: the members `method` and `params.name` and whether there is an id, by walking
 -- the text up to where it breaks off. Members that come later remain unknown.
 function _M.scan(text)
@@ -40,7 +49,7 @@ function _M.scan(text)
       local is_key = text:match("^%s*:", after)
       if is_key then
         key = value[1]
-        if depth == 1 and key == "id" then found.id = true end
+        if depth == 1 and key == "id" then found.id = read_id(text, after) end
       elseif depth == 1 and key == "method" then
         found.method = value[1]
       elseif depth == 2 and path[1] == "params" and key == "name" then
@@ -75,6 +84,13 @@ function _M.requests(body, whole)
     end
   end
   return requests
+end
+
+-- What the headers of protocol 2026-07-28 tell of a request whose body cannot be looked into: `Mcp-Method`, `Mcp-Name`.
+function _M.told()
+  local method = ngx.var.http_mcp_method
+  if not method or method:find("^notifications/") then return nil end
+  return { id = _M.SOME_ID, method = method, params = { name = ngx.var.http_mcp_name } }
 end
 
 local function member(value, name)

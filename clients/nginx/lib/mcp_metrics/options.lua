@@ -34,6 +34,9 @@ local function check(name, value, kind)
 end
 
 local function read_url(url)
+  if url:find("@", 1, true) then
+    error("mcp_metrics.setup: METRICS_SERVICE_URL must be an address alone, without a name or password before the @", 0)
+  end
   local scheme, host, port, path = url:match("^(https?)://([%w%.%-]+):?(%d*)(/?.*)$")
   if not scheme then
     scheme, host, port, path = url:match("^(https?)://(%[[%x:]+%]):?(%d*)(/?.*)$")
@@ -64,8 +67,14 @@ function _M.resolve(given)
       error("mcp_metrics.setup: there is no option " .. tostring(name), 0)
     end
   end
+  for name in pairs(named) do
+    if given[name] ~= nil then check(name, given[name], "string") end
+  end
   local key = given.api_key or os.getenv("METRICS_API_KEY")
   if key == "" then key = nil end
+  if key and key:find("[%c%s]") then
+    error("mcp_metrics.setup: METRICS_API_KEY must be one line without spaces", 0)
+  end
   settings.api_key = key
   settings.endpoint = read_url(given.url or os.getenv("METRICS_SERVICE_URL") or "http://127.0.0.1:8890")
   settings.service = given.service or os.getenv("OTEL_SERVICE_NAME") or "nginx"

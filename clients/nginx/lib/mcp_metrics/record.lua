@@ -84,10 +84,11 @@ local function client_of(request)
 end
 
 -- The tool's name as a label: one that a caller made up is none. What a server lists or answers well is its own.
-local function tool_label(tool, server, succeeded)
-  if not sessions or succeeded == nil then return clean(tool, NAME_BYTES) end
+-- `known`: what the answer itself says, nil where it cannot be read; then a good status has to do.
+local function tool_label(tool, server, known, success)
+  if not sessions or (known == nil and success) then return clean(tool, NAME_BYTES) end
   local key = "tool:" .. server .. ":" .. tool
-  if succeeded then
+  if success then
     sessions:set(key, true)
   elseif not sessions:get(key) then
     return OTHER
@@ -116,6 +117,9 @@ local function metric_of(request, answer, body_bytes, milliseconds)
   local method = METHODS[request.method] and request.method or OTHER
   local tool = message.tool(request)
   local name, version, protocol, session = client_of(request)
+  -- What was agreed on, which need not be what was asked for.
+  local agreed = method == "initialize" and answer and type(answer.result) == "table" and answer.result.protocolVersion
+  if type(agreed) == "string" then protocol = agreed end
   local path = ngx.var.mcp_server_path
   if not path or path == "" then path = (ngx.var.uri or "/"):match("^/[^/]*/?") end
   local server = ngx.var.mcp_server_name
@@ -127,7 +131,7 @@ local function metric_of(request, answer, body_bytes, milliseconds)
     timestamp = timestamp(),
     duration_ms = milliseconds,
     dimensions = {
-      tool_name = tool and tool_label(tool, server, known) or method,
+      tool_name = tool and tool_label(tool, server, known, success) or method,
       server_name = clean(server, NAME_BYTES),
       server_path = clean(path, TEXT_BYTES),
       success = success,
@@ -147,17 +151,27 @@ local function metric_of(request, answer, body_bytes, milliseconds)
   })
 end
 
+-- The requests in the body, and its length. A body that cannot be looked into leaves what the headers say.
+local function requests()
+  local body, length = message.body(settings.max_body_bytes)
+  if body then return message.requests(body, length <= settings.max_body_bytes), length end
+  local told = message.told()
+  if told then return { told }, tonumber(ngx.var.http_content_length) end
+  if ngx.req.get_body_file() or (tonumber(ngx.var.http_content_length) or 0) > 0 then queue.count("unread", 1) end
+  return {}
+end
+
 function _M.request()
   if ngx.req.get_method() ~= "POST" then return end
-  local body, length = message.body(settings.max_body_bytes)
-  if not body then
-    if (tonumber(ngx.var.http_content_length) or 0) > 0 then queue.count("unread", 1) end
-    return
-  end
+  local list, length = requests()
+  if #list == 0 then return end
   local milliseconds = upstream_milliseconds()
-  local answers = outcome.answers()
-  for _, request in ipairs(message.requests(body, length <= settings.max_body_bytes)) do
-    local metric = metric_of(request, answers[request.id], length, milliseconds)
+  local answers = outcome.answers(#list == 1 and list[1].id or nil)
+  for _, request in ipairs(list) do
+    local answer = answers[request.id]
+    -- An id that could not be read is that of the one answer there is.
+    if not answer and request.id == message.SOME_ID and #list == 1 then _, answer = next(answers) end
+    local metric = metric_of(request, answer, length, milliseconds)
     if metric then queue.push(metric) end
   end
 end

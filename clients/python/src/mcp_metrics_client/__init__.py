@@ -1,8 +1,9 @@
 """Reports what a Python service or MCP server does to an MCP metrics gateway."""
 
 from ._privacy import hash_user
-from ._sender import Stats
+from ._queue import Stats
 from ._settings import Limits
+from ._stopwatch import Stopwatch
 from .asgi import (
     AuthMetricsMiddleware,
     DiscoveryMetricsMiddleware,
@@ -12,7 +13,7 @@ from .asgi import (
     add_registry_metrics_middleware,
     discovery_details,
 )
-from .client import MetricsClient, Stopwatch, shared_client
+from .client import MetricsClient, shared_client
 from .mcp import instrument_mcp_server
 
 __all__ = [

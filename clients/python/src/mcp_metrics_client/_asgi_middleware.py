@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ._asgi_request import ASGIApp, Exchange, Message, Receive, Scope, Send, observe
 from .client import MetricsClient, shared_client
 
+Find = Callable[[Exchange], "str | None"]
+
 log = logging.getLogger("mcp_metrics_client")
 
 QUIET_PATHS = frozenset({"/health", "/healthz", "/livez", "/readyz", "/metrics", "/favicon.ico"})
-_NAMES_AT_MOST = 1_000
+_NAMES_AT_MOST = 200
 
 
 class KnownNames:
@@ -72,16 +74,28 @@ class MetricsMiddleware:
 
         async def send_after_flush(message: Message) -> None:
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self.client.aflush(self.client.settings.limits.close_timeout)
+                try:
+                    await self.client.aflush(self.client.settings.limits.close_timeout)
+                except Exception:  # another event loop than asyncio's
+                    self.client.flush(self.client.settings.limits.close_timeout)
             await send(message)
 
         return send_after_flush
+
+    def ask(self, find: Find, exchange: Exchange) -> str | None:
+        """What a function of the user's finds. One that fails costs its own value, never the metric."""
+        try:
+            found = find(exchange)
+        except Exception:
+            log.debug("MCP metrics: a function that was passed failed", exc_info=True)
+            return None
+        return found if isinstance(found, str) else None
 
     def _report_safely(self, exchange: Exchange) -> None:
         try:
             self.report(exchange)
         except Exception:
-            # A function that the user passed, or a header of a shape that nobody expected: never the caller's trouble.
+            # A header of a shape that nobody expected, say: never the caller's trouble.
             log.debug("MCP metrics: a request could not be reported", exc_info=True)
 
     def report(self, exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .client import Stopwatch
+from ._stopwatch import Stopwatch
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -102,11 +102,8 @@ def _metadata(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _timestamp(at: datetime | None) -> str:
-    if at is None:
-        at = datetime.now(timezone.utc)
-    elif at.tzinfo is None:
-        # A naive datetime is local time to Python and UTC to the gateway, so none is sent as it is.
-        at = at.astimezone(timezone.utc)
+    # A naive datetime is local time to Python and UTC to the gateway; some zones have offsets that no gateway reads.
+    at = datetime.now(timezone.utc) if at is None else at.astimezone(timezone.utc)
     return at.isoformat(timespec="milliseconds")
 
 

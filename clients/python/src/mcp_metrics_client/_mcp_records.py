@@ -14,7 +14,8 @@ from typing import Any
 
 from ._mcp_names import Names, method_label
 from ._mcp_session import TOOLS_CALL, TOOLS_LIST, SessionSteps
-from .client import MetricsClient, Stopwatch
+from ._stopwatch import Stopwatch
+from .client import MetricsClient
 
 TOOL_ERROR = "tool_error"
 CANCELLED = "cancelled"

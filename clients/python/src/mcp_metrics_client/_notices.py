@@ -22,12 +22,9 @@ class Notices:
             self._said.add(kind)
             log.warning(text, *arguments)
 
-    def disabled(self) -> None:
+    def disabled(self, why: str) -> None:
         """Nothing will be sent."""
-        self._once(
-            "disabled",
-            "MCP metrics are off: no API key. Set METRICS_API_KEY (and METRICS_SERVICE_URL) to send them.",
-        )
+        self._once("disabled", "MCP metrics are off: %s", why)
 
     def invalid(self, problem: str) -> None:
         """A metric that no gateway would take."""

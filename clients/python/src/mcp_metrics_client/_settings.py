@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://localhost:8890"
 
@@ -45,6 +46,8 @@ class Settings:
     version: str | None
     instance_id: str | None
     limits: Limits
+    disabled: str | None = None
+    """Why nothing can be sent, and what to do; neither key nor address is repeated in it."""
 
 
 def _resource_attributes() -> dict[str, str]:
@@ -58,6 +61,28 @@ def _matching(text: str, forbidden: str, length: int) -> str:
     return re.sub(forbidden, "-", text)[:length]
 
 
+def _base(url: str) -> str | None:
+    """The address without `/metrics`; None for what is no plain http(s) address, such as one with a password in it."""
+    try:
+        parts = urlsplit(url.strip())
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        return None
+    if not plain:
+        return None
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/metrics').rstrip('/')}"
+
+
+def _unusable(api_key: str | None, base: str | None) -> str | None:
+    if api_key is None:
+        return "no API key. Set METRICS_API_KEY (and METRICS_SERVICE_URL) to send them."
+    if not re.fullmatch(r"[!-~]+", api_key):
+        return "the API key does not fit into a header: expected letters, digits and punctuation, no spaces."
+    if base is None:
+        return "METRICS_SERVICE_URL or url is no plain address: expected one such as http://localhost:8890."
+    return None
+
+
 def resolve(
     url: str | None = None,
     api_key: str | None = None,
@@ -68,15 +93,17 @@ def resolve(
 ) -> Settings:
     """Fills what was not given from `METRICS_SERVICE_URL`, `METRICS_API_KEY` and the `OTEL_*` variables."""
     resource = _resource_attributes()
-    url = (url or os.environ.get("METRICS_SERVICE_URL") or DEFAULT_URL).strip().rstrip("/")
+    base = _base(url or os.environ.get("METRICS_SERVICE_URL") or DEFAULT_URL)
+    key = (api_key or os.environ.get("METRICS_API_KEY") or "").strip() or None
     service = service or os.environ.get("OTEL_SERVICE_NAME") or resource.get("service.name") or "unknown_service"
     version = version or resource.get("service.version")
     instance_id = instance_id or resource.get("service.instance.id")
     return Settings(
-        url=url.removesuffix("/metrics"),
-        api_key=(api_key or os.environ.get("METRICS_API_KEY") or "").strip() or None,
+        url=base or "",
+        api_key=key,
         service=_matching(service, r"[^A-Za-z0-9_-]", 100),
         version=version[:50] if version else None,
         instance_id=_matching(instance_id, r"[^A-Za-z0-9_.-]", 100) if instance_id else None,
         limits=limits or Limits(),
+        disabled=_unusable(key, base),
     )

@@ -6,16 +6,14 @@ The same records, found in the same places, as the middleware of the TypeScript 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs
 
-from ._asgi_middleware import QUIET_PATHS, KnownNames, MetricsMiddleware
+from ._asgi_middleware import QUIET_PATHS, Find, KnownNames, MetricsMiddleware
 from ._asgi_request import ASGIApp, Exchange, Receive, Scope, Send, path_segments
 from .client import MetricsClient
-
-Find = Callable[[Exchange], str | None]
 
 _SCHEMES = frozenset({"bearer", "basic", "digest", "negotiate", "dpop", "apikey"})
 _OPERATIONS = {
@@ -26,7 +24,7 @@ _OPERATIONS = {
     "PATCH": "update",
     "DELETE": "delete",
 }
-_NO_RESOURCE = re.compile(r"api|v\d[\d.]*")
+_NO_RESOURCE = re.compile(r"api|v\d[\d.]*|\*|[:{].*")
 _REQUESTED_CHARACTERS = 100
 
 
@@ -55,8 +53,16 @@ def default_operation(exchange: Exchange) -> str | None:
 
 
 def default_resource_type(exchange: Exchange) -> str | None:
-    """The first segment of the path that is neither `api` nor a version: `servers` of `/api/v1/servers/x`."""
-    return next((part for part in path_segments(exchange.path) if not _NO_RESOURCE.fullmatch(part)), None)
+    """The first segment that is neither `api` nor a version: `servers` of `/api/v1/servers/x`.
+
+    Of the route's pattern, where the framework tells it, else of the path.
+    """
+    route = getattr(exchange.scope.get("route"), "path", None)
+    for path in (route if isinstance(route, str) else None, exchange.path):
+        for part in path_segments(path):
+            if not _NO_RESOURCE.fullmatch(part):
+                return part
+    return None
 
 
 def default_query(exchange: Exchange) -> str | None:
@@ -95,12 +101,12 @@ class AuthMetricsMiddleware(MetricsMiddleware):
 
     def report(self, exchange: Exchange) -> None:
         """Records the request."""
-        requested = self._find_server(exchange)
+        requested = self.ask(self._find_server, exchange)
         self.client.auth_request(
             success=exchange.success,
-            method=self._find_method(exchange) or "unknown",
+            method=self.ask(self._find_method, exchange) or "unknown",
             server=self._known.label(requested, exchange.success),
-            user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
+            user_hash=self.client.hash_user(self.ask(self._find_user, exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
             error_code=exchange.failure,
             metadata={"requested_server": requested[:_REQUESTED_CHARACTERS] if requested else None},
@@ -138,11 +144,11 @@ class RegistryMetricsMiddleware(MetricsMiddleware):
     def report(self, exchange: Exchange) -> None:
         """Records the request."""
         self.client.registry_operation(
-            operation=self._find_operation(exchange) or "other",
-            resource_type=self._known.label(self._find_resource_type(exchange), exchange.success),
+            operation=self.ask(self._find_operation, exchange) or "other",
+            resource_type=self._known.label(self.ask(self._find_resource_type, exchange), exchange.success),
             success=exchange.success,
-            resource_id=self._find_resource_id(exchange),
-            user_hash=self.client.hash_user(self._find_user(exchange), salt=self._user_salt) or None,
+            resource_id=self.ask(self._find_resource_id, exchange),
+            user_hash=self.client.hash_user(self.ask(self._find_user, exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
             error_code=exchange.failure,
         )
@@ -206,7 +212,7 @@ class DiscoveryMetricsMiddleware(MetricsMiddleware):
         """Records the search; -1 results means that nobody said how many."""
         results = exchange.response_number("X-Results-Count")
         found: dict[str, Any] = {
-            "query": self._find_query(exchange),
+            "query": self.ask(self._find_query, exchange),
             "results_count": -1 if results is None else int(results),
             "embedding_time_ms": exchange.response_number("X-Embedding-Time-Ms"),
             "faiss_search_time_ms": exchange.response_number("X-Search-Time-Ms"),
