@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mcp_metrics_client import (
     AuthMetricsMiddleware,
     DiscoveryMetricsMiddleware,
+    Limits,
     MetricsClient,
     RegistryMetricsMiddleware,
     discovery_details,
@@ -170,9 +172,33 @@ def test_a_function_of_the_user_that_fails_harms_nothing(standin: Standin, clien
     def broken(_: Any) -> str:
         raise ValueError("mine")
 
-    assert run(AuthMetricsMiddleware(answering(200), client=client, find_user=broken), scope())
-    client.flush()
-    assert standin.metrics == []
+    request = scope(headers={"X-Original-URL": "/time/mcp", "X-Username": "alice"})
+    assert run(AuthMetricsMiddleware(answering(200), client=client, find_user=broken), request)
+    metric = only(standin, client)
+    assert metric["dimensions"] == {"success": True, "method": "unknown", "server": "time"}
+
+
+def test_a_resource_is_named_by_its_route_where_the_framework_tells_it(standin: Standin, client: MetricsClient) -> None:
+    app = RegistryMetricsMiddleware(answering(200), client=client)
+    run(app, scope("/api/acme/servers/x", route=SimpleNamespace(path="/api/{tenant}/servers/{name}")))
+    assert only(standin, client)["dimensions"]["resource_type"] == "servers"
+
+
+def test_the_lifespan_ends_with_a_flush_under_any_event_loop(standin: Standin, make_client: Any) -> None:
+    client = make_client(limits=Limits(flush_interval=60))
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        client.custom("last")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def nothing(*_: Any) -> Any:
+        return {}
+
+    # No event loop at all is what trio's is to asyncio.
+    step = AuthMetricsMiddleware(app, client=client)({"type": "lifespan"}, nothing, nothing)
+    with pytest.raises(StopIteration):
+        step.send(None)
+    assert [metric["dimensions"]["metric_name"] for metric in standin.metrics] == ["last"]
 
 
 def test_a_search_is_told_by_its_handler_else_by_headers(standin: Standin, client: MetricsClient) -> None:

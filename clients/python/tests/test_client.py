@@ -5,11 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -311,80 +306,6 @@ def test_threads_and_loops_share_a_client(standin: Standin, client: MetricsClien
     assert len(names) == len(set(names)) == 1200
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-def test_a_forked_child_sends_its_own_and_not_the_parents(standin: Standin, make_client: Make) -> None:
-    client = make_client(limits=Limits(flush_interval=0.3))
-    client.custom("before the fork")
-    child = os.fork()
-    if child == 0:
-        try:
-            client.custom("from the child")
-            os._exit(0 if client.flush(5) else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
-    assert client.flush(5)
-    assert sorted(custom_names(standin)) == ["before the fork", "from the child"]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-def test_a_multiprocessing_child_flushes_at_its_end(standin: Standin, make_client: Make) -> None:
-    client = make_client(limits=Limits(flush_interval=60))
-    process = multiprocessing.get_context("fork").Process(target=client.custom, args=("from a worker",))
-    process.start()
-    process.join(10)
-    assert process.exitcode == 0
-    assert custom_names(standin) == ["from a worker"]
-
-
-def test_a_process_flushes_at_exit(standin: Standin) -> None:
-    program = (
-        "from mcp_metrics_client import MetricsClient\n"
-        "client = MetricsClient(service='short')\n"
-        "client.custom('at exit')\n"
-    )
-    environment = {**os.environ, "METRICS_SERVICE_URL": standin.url, "METRICS_API_KEY": "k"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, timeout=20)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    assert custom_names(standin) == ["at exit"]
-
-
-def test_a_process_that_handles_no_sigterm_flushes_before_it_dies_of_it(standin: Standin) -> None:
-    program = (
-        "import time\n"
-        "from mcp_metrics_client import MetricsClient, Limits\n"
-        "client = MetricsClient(service='short', limits=Limits(flush_interval=60))\n"
-        "client.custom('at sigterm')\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    environment = {**os.environ, "METRICS_SERVICE_URL": standin.url, "METRICS_API_KEY": "k"}
-    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == -signal.SIGTERM
-    process.stdout.close()
-    assert custom_names(standin) == ["at sigterm"]
-
-
-def test_an_exit_is_not_held_up_by_a_gateway_that_is_away() -> None:
-    program = (
-        "from mcp_metrics_client import MetricsClient, Limits\n"
-        "client = MetricsClient(service='short', limits=Limits(close_timeout=0.5))\n"
-        "client.custom('never')\n"
-    )
-    gone = Standin()
-    gone.close()
-    environment = {**os.environ, "METRICS_SERVICE_URL": gone.url, "METRICS_API_KEY": "k"}
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, timeout=20)
-    assert done.returncode == 0
-    assert time.monotonic() - began < 15
-
-
 def test_httpx_lines_of_the_sender_stay_out_of_the_services_log(
     standin: Standin, client: MetricsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -396,3 +317,47 @@ def test_httpx_lines_of_the_sender_stay_out_of_the_services_log(
         assert "HTTP Request" not in caplog.text
         httpx.post(f"{standin.url}/metrics", content=b'{"metrics":[]}', headers={"Idempotency-Key": "own"})
         assert "HTTP Request" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"url": "http://me:hunter2@127.0.0.1:8890"}, "no plain address"),
+        ({"url": "ftp://hunter2/"}, "no plain address"),
+        ({"url": "http://[hunter2"}, "no plain address"),
+        ({"api_key": "hunter2\nX-Other: 1"}, "does not fit into a header"),
+        ({"api_key": "hunter2 ключ"}, "does not fit into a header"),
+    ],
+)
+def test_what_can_never_be_sent_is_said_at_once_without_being_repeated(
+    make_client: Make, caplog: pytest.LogCaptureFixture, given: dict[str, str], told: str
+) -> None:
+    client = make_client(**given)
+    client.custom("nowhere")
+    assert not client.enabled
+    assert client.flush(0.1)
+    assert told in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/metrics", "/metrics/", "?x=1"])
+def test_the_address_may_end_in_any_way(standin: Standin, make_client: Make, ending: str) -> None:
+    client = make_client(url=standin.url + ending)
+    client.custom("here")
+    assert client.flush(5)
+    assert custom_names(standin) == ["here"]
+
+
+def test_times_of_zones_that_no_gateway_reads_are_sent_in_utc(standin: Standin, client: MetricsClient) -> None:
+    local_mean_time = timezone(timedelta(minutes=53, seconds=28))
+    client.custom("old", timestamp=datetime(2026, 1, 2, 3, 4, 5, tzinfo=local_mean_time))
+    client.flush()
+    assert standin.metrics[0]["timestamp"] == "2026-01-02T02:10:37.000+00:00"
+
+
+def test_retry_after_zero_is_no_reason_to_come_back_at_once(standin: Standin, make_client: Make) -> None:
+    client = make_client(limits=Limits(flush_interval=0.01, retry_base=0.4))
+    standin.script = [(503, {"Retry-After": "0"}, {"detail": "later"})]
+    client.custom("patient")
+    assert client.flush(5)
+    assert standin.seen[1].at - standin.seen[0].at >= 0.2
