@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import anyio  # httpx and every MCP SDK stand on it
-import anyio.lowlevel
-
 from ._mcp_outbound import Outbound, outbound_of
 from ._mcp_records import (
     CANCELLED,
@@ -17,6 +14,7 @@ from ._mcp_records import (
     McpRecorder,
     cancellation_code,
     client_info,
+    log,
     message_size,
     text_or_none,
 )
@@ -57,7 +55,7 @@ def is_error_result(result: Any) -> bool:
 
 def _asked_by_the_sdk(ctx: Any) -> bool:
     """Over HTTP since 2026-07-28 the SDK lists the tools for itself before a call; the request's header tells."""
-    headers = getattr(ctx.request, "headers", None)
+    headers = getattr(getattr(ctx, "request", None), "headers", None)
     asked = headers.get(_METHOD_HEADER) if headers is not None else None
     return asked is not None and asked != ctx.method and ctx.protocol_version not in HANDSHAKE_VERSIONS
 
@@ -72,18 +70,9 @@ class MetricsServerMiddleware:
 
     async def __call__(self, ctx: Any, call_next: CallNext) -> Any:
         """Requests and notifications are recorded; their results and exceptions go on as they are."""
-        if not self._recorder.client.enabled or _asked_by_the_sdk(ctx):
+        call, outbound = self._arrived(ctx)
+        if call is None:
             return await call_next(ctx)
-        outbound = outbound_of(ctx.session, self._recorder)
-        if ctx.request_id is None:
-            if ctx.method == "notifications/cancelled" and outbound is not None and isinstance(ctx.params, Mapping):
-                outbound.cancelled(ctx.params.get("requestId"), ctx.params.get("reason"))
-            self._recorder.notification(ctx.method, by_server=False)
-            return await call_next(ctx)
-        call = self._call(ctx)
-        self._recorder.latencies(call)
-        if outbound is not None:
-            outbound.began(call)
         try:
             result = await call_next(ctx)
         except Exception as error:
@@ -97,6 +86,29 @@ class MetricsServerMiddleware:
                 outbound.ended(call)
         await self._succeeded(call, result)
         return result
+
+    def _arrived(self, ctx: Any) -> tuple[Call | None, Outbound | None]:
+        """The request, where this is one to record. Never raises: what was not foreseen passes unrecorded."""
+        try:
+            if not self._recorder.client.enabled or _asked_by_the_sdk(ctx):
+                return None, None
+            outbound = outbound_of(ctx.session, self._recorder)
+            if ctx.request_id is None:
+                self._notified(ctx, outbound)
+                return None, None
+            call = self._call(ctx)
+            self._recorder.latencies(call)
+            if outbound is not None:
+                outbound.began(call)
+            return call, outbound
+        except Exception:
+            log.debug("MCP metrics: a message could not be recorded", exc_info=True)
+            return None, None
+
+    def _notified(self, ctx: Any, outbound: Outbound | None) -> None:
+        if ctx.method == "notifications/cancelled" and outbound is not None and isinstance(ctx.params, Mapping):
+            outbound.cancelled(ctx.params.get("requestId"), ctx.params.get("reason"))
+        self._recorder.notification(ctx.method, by_server=False)
 
     def _session(self, ctx: Any) -> SessionSteps | None:
         """None where nothing joins the requests of a client: stateless HTTP, which the 2026-07-28 protocol is."""
@@ -120,7 +132,7 @@ class MetricsServerMiddleware:
             client_version=text_or_none(info.get("version")),
             # Of `initialize` it is in the answer.
             protocol_version=ctx.protocol_version if ctx.method != "initialize" else None,
-            user_hash=self._recorder.user_hash(ctx.request),
+            user_hash=self._recorder.user_hash(getattr(ctx, "request", None)),
             session=self._session(ctx),
             size=message_size(ctx.request_id, method=ctx.method, params=ctx.params),
         )
@@ -161,6 +173,8 @@ async def _why_cancelled(ctx: Any, outbound: Outbound | None) -> str:
     requested = getattr(getattr(ctx.session, "_request_outbound", None), "cancel_requested", None)
     if requested is not None and not requested.is_set():
         return CONNECTION_CLOSED
+    import anyio.lowlevel  # every MCP SDK stands on it
+
     # The notification with the reason comes through the middleware right after the cancellation.
     with anyio.CancelScope(shield=True):
         await anyio.lowlevel.checkpoint()

@@ -5,71 +5,23 @@ The same records, found in the same places, as the middleware of the TypeScript 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
-from urllib.parse import parse_qs
 
+from ._asgi_find import (
+    default_method,
+    default_operation,
+    default_query,
+    default_resource_type,
+    default_server,
+    default_user,
+)
 from ._asgi_middleware import QUIET_PATHS, Find, KnownNames, MetricsMiddleware
-from ._asgi_request import ASGIApp, Exchange, Receive, Scope, Send, path_segments
+from ._asgi_request import ASGIApp, Exchange, Receive, Scope, Send
 from .client import MetricsClient
 
-_SCHEMES = frozenset({"bearer", "basic", "digest", "negotiate", "dpop", "apikey"})
-_OPERATIONS = {
-    "GET": "read",
-    "HEAD": "read",
-    "POST": "create",
-    "PUT": "update",
-    "PATCH": "update",
-    "DELETE": "delete",
-}
-_NO_RESOURCE = re.compile(r"api|v\d[\d.]*|\*|[:{].*")
 _REQUESTED_CHARACTERS = 100
-
-
-def default_method(exchange: Exchange) -> str | None:
-    """`X-Auth-Method` of the answer, else of the request, else the scheme of `Authorization`."""
-    named = exchange.header("X-Auth-Method")
-    if named:
-        return named
-    scheme = (exchange.request_header("Authorization") or "").split(" ", 1)[0].lower()
-    return scheme if scheme in _SCHEMES else None
-
-
-def default_server(exchange: Exchange) -> str | None:
-    """The first segment of the path in `X-Original-URL`."""
-    return next(iter(path_segments(exchange.request_header("X-Original-URL"))), None)
-
-
-def default_user(exchange: Exchange) -> str | None:
-    """`X-Username` of the answer, else of the request."""
-    return exchange.header("X-Username")
-
-
-def default_operation(exchange: Exchange) -> str | None:
-    """`read`, `create`, `update` or `delete`, by the HTTP method."""
-    return _OPERATIONS.get(exchange.method)
-
-
-def default_resource_type(exchange: Exchange) -> str | None:
-    """The first segment that is neither `api` nor a version: `servers` of `/api/v1/servers/x`.
-
-    Of the route's pattern, where the framework tells it, else of the path.
-    """
-    route = getattr(exchange.scope.get("route"), "path", None)
-    for path in (route if isinstance(route, str) else None, exchange.path):
-        for part in path_segments(path):
-            if not _NO_RESOURCE.fullmatch(part):
-                return part
-    return None
-
-
-def default_query(exchange: Exchange) -> str | None:
-    """The query string's `query` or `q`."""
-    values = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
-    found = values.get("query") or values.get("q")
-    return found[0] if found else None
 
 
 class AuthMetricsMiddleware(MetricsMiddleware):
