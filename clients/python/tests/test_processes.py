@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -132,8 +134,32 @@ def test_however_a_program_ends_its_metrics_are_sent_and_it_ends_as_it_would(sta
     assert custom_names(standin) == ["at the end"]
 
 
+def test_a_fork_never_finds_the_http_library_half_loaded(standin: Standin) -> None:
+    # Loaded by the sender's thread it was, in workers that were forked meanwhile, so for ever.
+    done = run(standin, "client = MetricsClient(service='s')\nprint('httpcore' in sys.modules)")
+    assert done.stdout == b"True\n"
+
+
+def test_where_no_thread_can_start_the_last_flush_sends(
+    standin: Standin, make_client: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    client = make_client()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        client.custom("at the end")
+        # The stand-in needs its threads.
+        patched.undo()
+        monkeypatch.setattr(client._sender, "_start", lambda: None)
+        assert client.close(5)
+    assert custom_names(standin) == ["at the end"]
+
+
 APPLICATION = """
 import os
+import time
 from mcp_metrics_client import MetricsClient
 
 metrics = MetricsClient(service="prefork")
@@ -142,6 +168,7 @@ metrics.custom("loaded")
 
 def application(environ, start_response):
     metrics.custom("request", dimensions={"pid": os.getpid()})
+    time.sleep(0.02)  # busy, so that the other worker takes the next one
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """
@@ -160,10 +187,11 @@ def test_workers_forked_after_the_client_was_made_report_each_their_own(standin:
     try:
         eventually(lambda: httpx.get(url).status_code == 200, 20)
         answers: list[str] = []
-        deadline = time.monotonic() + 20
-        while len(set(answers)) < 2 or len(answers) < 50:
-            assert time.monotonic() < deadline, "both workers were to answer"
-            answers.append(httpx.get(url, headers={"connection": "close"}).text)
+        deadline = time.monotonic() + 30
+        with ThreadPoolExecutor(4) as clients:
+            while len(set(answers)) < 2 or len(answers) < 40:
+                assert time.monotonic() < deadline, "both workers were to answer"
+                answers.extend(clients.map(lambda _: httpx.get(url, timeout=20).text, range(4)))
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 
@@ -27,6 +28,11 @@ logging.getLogger("httpx").addFilter(_QuietSender())
 
 class HttpTransport:
     """Keeps one connection to the gateway alive. Used by one thread at a time."""
+
+    @staticmethod
+    def prepare() -> None:
+        """Loads what httpx itself loads with its first client only: at the end of a program it would be too late."""
+        importlib.import_module("httpcore")
 
     def __init__(self, settings: Settings) -> None:
         self._url = f"{settings.url}/metrics"

@@ -47,6 +47,7 @@ class MetricsClient(MetricTypes):
         if settings.disabled is not None:
             Notices(settings).disabled(settings.disabled)
             return
+        HttpTransport.prepare()
         self._sender = Sender(settings, lambda: transport(settings))
         at_process_exit(self._sender, settings.limits.close_timeout)
         if close_on_sigterm:
