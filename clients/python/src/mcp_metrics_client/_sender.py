@@ -22,6 +22,9 @@ from ._queue import MetricQueue, Stats
 from ._settings import Settings
 from ._transport import SENDER_THREAD
 
+_FORK_WAITS = 0.5
+"""Seconds that a fork waits at most for a request under way."""
+
 
 class Transport(Protocol):
     """What the sender needs of `HttpTransport`."""
@@ -48,6 +51,18 @@ class Sender:
     def _reset(self) -> None:
         self._queue = MetricQueue(self._settings, self._notices)
         self._thread: threading.Thread | None = None
+        self._at_the_network = threading.Lock()
+
+    def hold(self, seconds: float) -> bool:
+        """Before a fork: waits for the thread to be out of the network's and OpenSSL's code, whose locks it may hold.
+
+        A child would wait for those for ever. A gateway that hangs is not waited for: then the risk is the lesser evil.
+        """
+        return self._at_the_network.acquire(timeout=seconds)
+
+    def release(self) -> None:
+        """After the fork, in the parent."""
+        self._at_the_network.release()
 
     def reset_after_fork(self) -> None:
         """In a forked child: what the parent recorded is the parent's to send; the thread and its lock are not here."""
@@ -106,7 +121,8 @@ class Sender:
     def _run(self) -> None:
         queue = self._queue
         try:
-            transport = self._open_transport()
+            with self._at_the_network:
+                transport = self._open_transport()
             try:
                 while (batch := queue.next_batch()) is not None:
                     self._deliver(transport, batch)
@@ -125,7 +141,8 @@ class Sender:
         backoff = self._settings.limits.retry_base
         attempt = 0
         while True:
-            answer = transport.send(batch)
+            with self._at_the_network:
+                answer = transport.send(batch)
             attempt += 1
             with queue.changed:
                 queue.stats.requests += 1
@@ -168,12 +185,24 @@ class Sender:
 
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
+_held: list[Sender] = []
+
+
+def _before_fork() -> None:
+    deadline = time.monotonic() + _FORK_WAITS
+    _held[:] = [sender for sender in list(_senders) if sender.hold(max(0.0, deadline - time.monotonic()))]
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
 
 
 def _after_fork_in_child() -> None:
+    _held.clear()
     for sender in list(_senders):
         sender.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
+import ssl
 import threading
 
 import httpx
@@ -11,6 +13,8 @@ import httpx
 from ._answer import Answer, classify
 from ._batch import Batch
 from ._settings import Settings
+
+log = logging.getLogger("mcp_metrics_client")
 
 SENDER_THREAD = "mcp-metrics-sender"
 _MAX_ANSWER_BYTES = 256 * 1024
@@ -26,18 +30,33 @@ class _QuietSender(logging.Filter):
 logging.getLogger("httpx").addFilter(_QuietSender())
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def prepare() -> None:
+    """Call in the thread that makes a client: loads what httpx would load with its first request only.
+
+    A process that forks while another thread does that leaves its children with half a module, or with a lock of
+    OpenSSL's that nobody will ever give back. At the end of a program it would be too late.
+    """
+    try:
+        for module in ("encodings.idna", "httpcore"):
+            importlib.import_module(module)
+        _tls()
+    except Exception:
+        log.debug("MCP metrics: httpx could not be prepared", exc_info=True)
+
+
 class HttpTransport:
     """Keeps one connection to the gateway alive. Used by one thread at a time."""
-
-    @staticmethod
-    def prepare() -> None:
-        """Loads what httpx itself loads with its first client only: at the end of a program it would be too late."""
-        importlib.import_module("httpcore")
 
     def __init__(self, settings: Settings) -> None:
         self._url = f"{settings.url}/metrics"
         self._client = httpx.Client(
             headers={"X-API-Key": settings.api_key or "", "User-Agent": "mcp-metrics-client-python"},
+            verify=_tls(),
             timeout=httpx.Timeout(settings.limits.request_timeout, connect=5.0),
         )
 

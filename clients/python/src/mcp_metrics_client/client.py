@@ -16,7 +16,7 @@ from ._privacy import SALT_VARIABLE, hash_user
 from ._queue import Stats
 from ._sender import Sender, Transport
 from ._settings import Limits, Settings, resolve
-from ._transport import HttpTransport
+from ._transport import HttpTransport, prepare
 
 
 class MetricsClient(MetricTypes):
@@ -47,7 +47,7 @@ class MetricsClient(MetricTypes):
         if settings.disabled is not None:
             Notices(settings).disabled(settings.disabled)
             return
-        HttpTransport.prepare()
+        prepare()
         self._sender = Sender(settings, lambda: transport(settings))
         at_process_exit(self._sender, settings.limits.close_timeout)
         if close_on_sigterm:
