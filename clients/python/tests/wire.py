@@ -48,7 +48,7 @@ class Wire:
     def until(self, request_id: int | str) -> Message:
         """The answer of that id."""
         while True:
-            message = self._arrived.get(timeout=20)
+            message = self._arrived.get(timeout=60)  # a busy machine takes its time to load a server
             if message.get("id") == request_id:
                 return message
 
