@@ -16,7 +16,7 @@ export interface MetricsClientOptions {
   readonly enabled?: boolean;
   /**
    * Salt of user hashes. Default `METRICS_USER_HASH_SALT`, else the API key, so that names cannot be found by trying
-   * them out. The empty text gives the unsalted hashes of deployed emitters.
+   * them out; so in every client, whatever its language. The empty text gives the unsalted hashes of deployed emitters.
    */
   readonly userHashSalt?: string;
   /** Longest time a metric waits before it is sent, in milliseconds. Default 2,000. */
@@ -91,7 +91,7 @@ let saidDisabled = false;
 
 /** @param fault what is wrong already */
 function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
-  const apiKey = given.apiKey ?? environmentVariable('METRICS_API_KEY') ?? '';
+  const apiKey = (given.apiKey ?? environmentVariable('METRICS_API_KEY') ?? '').trim();
   const url = ingestUrl(given.url ?? environmentVariable('METRICS_SERVICE_URL') ?? 'http://127.0.0.1:8890');
   const service = given.service ?? environmentVariable('OTEL_SERVICE_NAME');
   const said = new Set<string>();

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
-from mcp_metrics_client import hash_user
+from mcp_metrics_client import MetricsClient, hash_user
 from mcp_metrics_client._answer import classify, retry_after_seconds
 from mcp_metrics_client._encode import truncate
 from mcp_metrics_client._mcp_session import SessionSteps
 
 
-def test_a_user_hash_is_salted_sha256_cut_to_twelve_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hash_user("alice") == hash_user("alice", salt="") == hashlib.sha256(b"alice").hexdigest()[:12]
-    assert hash_user("alice", salt="s") == hashlib.sha256(b"s:alice").hexdigest()[:12]
-    monkeypatch.setenv("METRICS_USER_HASH_SALT", "s")
-    assert hash_user("alice") == hash_user("alice", salt="s")
+# The TypeScript client and the nginx modules are held to the same file.
+VECTORS = json.loads((Path(__file__).parents[2] / "user-hash-vectors.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["why"] for vector in VECTORS])
+def test_user_hashes_are_those_of_every_client(vector: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_API_KEY", vector["apiKey"])
+    monkeypatch.delenv("METRICS_USER_HASH_SALT", raising=False)
+    if vector["environmentSalt"] is not None:
+        monkeypatch.setenv("METRICS_USER_HASH_SALT", vector["environmentSalt"])
+    client = MetricsClient(user_hash_salt=vector["optionSalt"])
+    assert client.hash_user(vector["user"]) == vector["hash"]
+    assert hash_user(vector["user"], salt=vector["optionSalt"]) == vector["hash"]
+    client.close()
+
+
+def test_a_clients_own_key_is_its_salt_and_nobody_has_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_API_KEY", "of-the-environment")
+    client = MetricsClient(api_key="own")
+    assert client.hash_user("alice") == hash_user("alice", salt="own") != hash_user("alice")
+    assert client.hash_user("alice", salt="") == hashlib.sha256(b"alice").hexdigest()[:12]
     assert hash_user("") == hash_user(None) == ""
-    monkeypatch.delenv("METRICS_USER_HASH_SALT")
-    monkeypatch.setenv("METRICS_API_KEY", "key")
-    assert hash_user("alice") == hash_user("alice", salt="key")
+    client.close()
 
 
 @pytest.mark.parametrize(

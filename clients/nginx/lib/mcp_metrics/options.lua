@@ -70,7 +70,8 @@ function _M.resolve(given)
   for name in pairs(named) do
     if given[name] ~= nil then check(name, given[name], "string") end
   end
-  local key = given.api_key or os.getenv("METRICS_API_KEY")
+  -- White space around it, as from a file, is not part of a key; an empty variable is one that is not set.
+  local key = (given.api_key or os.getenv("METRICS_API_KEY") or ""):match("^%s*(.-)%s*$")
   if key == "" then key = nil end
   if key and key:find("[%c%s]") then
     error("mcp_metrics.setup: METRICS_API_KEY must be one line without spaces", 0)
@@ -83,7 +84,9 @@ function _M.resolve(given)
   end
   settings.version = given.version
   settings.instance_id = given.instance_id
-  settings.user_salt = given.user_salt or os.getenv("METRICS_USER_HASH_SALT") or key or ""
+  local salt = os.getenv("METRICS_USER_HASH_SALT")
+  if salt == "" then salt = nil end
+  settings.user_salt = given.user_salt or salt or key or ""
   if not ngx.shared[settings.dict] then
     error("mcp_metrics.setup: nginx.conf needs a line `lua_shared_dict " .. settings.dict .. " 10m;`", 0)
   end

@@ -12,7 +12,7 @@ from ._encode import encode_metric
 from ._exit import at_process_exit, at_sigterm
 from ._metric_types import NOTHING, Fields, MetricTypes
 from ._notices import Notices
-from ._privacy import SALT_VARIABLE, hash_user
+from ._privacy import default_salt, hash_user
 from ._queue import Stats
 from ._sender import Sender, Transport
 from ._settings import Limits, Settings, resolve
@@ -26,6 +26,8 @@ class MetricsClient(MetricTypes):
     where they are not given. Without a key the client is off and says so once. Safe to share between threads, event
     loops and forked workers; flushed at exit, and before a SIGTERM that the program does not handle itself.
 
+    `user_hash_salt`: default `METRICS_USER_HASH_SALT`, else the key; the empty text gives unsalted hashes.
+
     Every method takes `dimensions` and `metadata` for more than its own parameters, and `timestamp` for something
     that happened earlier; what exceeds the gateway's limits is cut.
     """
@@ -38,11 +40,13 @@ class MetricsClient(MetricTypes):
         service: str | None = None,
         version: str | None = None,
         instance_id: str | None = None,
+        user_hash_salt: str | None = None,
         limits: Limits | None = None,
         close_on_sigterm: bool = True,
         transport: Callable[[Settings], Transport] = HttpTransport,
     ) -> None:
         self.settings = settings = resolve(url, api_key, service, version, instance_id, limits)
+        self._user_hash_salt = default_salt(settings.api_key) if user_hash_salt is None else user_hash_salt
         self._sender: Sender | None = None
         if settings.disabled is not None:
             Notices(settings).disabled(settings.disabled)
@@ -79,10 +83,8 @@ class MetricsClient(MetricTypes):
         self._sender.offer(item)
 
     def hash_user(self, user_id: str | None, *, salt: str | None = None) -> str:
-        """The function of that name, with this client's own key where there is no other salt."""
-        if salt is None:
-            salt = os.environ.get(SALT_VARIABLE, self.settings.api_key or "")
-        return hash_user(user_id, salt=salt)
+        """The function of that name, with this client's own salt where none is given."""
+        return hash_user(user_id, salt=self._user_hash_salt if salt is None else salt)
 
     def stats(self) -> Stats:
         """What was recorded, delivered, rejected, dropped and is waiting."""
