@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compileClient } from './compile-client.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -21,7 +22,7 @@ function packageExports(gateway: Manifest): Record<string, unknown> {
   const entries: Record<string, unknown> = {};
   for (const [name, target] of Object.entries(gateway.exports ?? {})) {
     if (!/^\.\/client(\/|$)/.test(name)) continue;
-    const { default: file } = target as { default: string };
+    const { default: file } = (target as { import: { default: string } }).import;
     const path = file.replace('./dist/client/', '').replace(/\.js$/, '');
     const files = (folder: string): Record<string, string> => ({
       types: `./dist/${folder}/${path}.d.ts`,
@@ -32,29 +33,6 @@ function packageExports(gateway: Manifest): Record<string, unknown> {
   return entries;
 }
 
-function compile(format: 'esm' | 'cjs', stage: string): void {
-  const config = {
-    extends: join(ROOT, 'tsconfig.json'),
-    compilerOptions: {
-      target: 'es2022',
-      lib: ['es2022', 'dom', 'dom.iterable'],
-      types: [],
-      noEmit: false,
-      declaration: true,
-      rootDir: join(ROOT, 'src/client'),
-      outDir: join(stage, 'dist', format),
-      ...(format === 'cjs' && { module: 'commonjs', moduleResolution: 'bundler', verbatimModuleSyntax: false }),
-    },
-    include: [join(ROOT, 'src/client')],
-  };
-  const path = join(stage, `tsconfig.${format}.json`);
-  writeFileSync(path, JSON.stringify(config));
-  execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', path], { stdio: 'inherit' });
-  rmSync(path);
-  const type = format === 'esm' ? 'module' : 'commonjs';
-  writeFileSync(join(stage, 'dist', format, 'package.json'), `${JSON.stringify({ type })}\n`);
-}
-
 /** @returns the tarball's path */
 export function packClient(destination: string): string {
   const gateway = readManifest(join(ROOT, 'package.json'));
@@ -62,7 +40,7 @@ export function packClient(destination: string): string {
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
   mkdirSync(destination, { recursive: true });
-  for (const format of ['esm', 'cjs'] as const) compile(format, stage);
+  for (const format of ['esm', 'cjs'] as const) compileClient(format, join(stage, 'dist', format));
   // Both packages are of one version, since they are of the same sources.
   const manifest = {
     ...readManifest(join(ROOT, 'clients/typescript/package.json')),

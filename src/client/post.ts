@@ -31,7 +31,7 @@ export async function sealBatch(head: string, metrics: readonly string[], now: n
   const plain = new TextEncoder().encode(`${head}${metrics.join(',')}]}`);
   const batch = {
     metrics,
-    key: globalThis.crypto?.randomUUID?.() ?? `${Math.random()}${Math.random()}`,
+    key: globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`,
     sealedAt: now,
   };
   if (plain.length >= GZIP_FROM_BYTES && typeof CompressionStream === 'function') {

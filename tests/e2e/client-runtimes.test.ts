@@ -75,16 +75,27 @@ t.test('in an edge worker a request sends its metrics after the answer', { skip 
     stdin: {
       resolveDir: ROOT,
       contents: `
+        import { Hono } from 'hono';
         import { createMetricsClient } from './src/client/index.ts';
+        import { authMetrics } from './src/client/http/hono.ts';
         // At the top of the module, where workers may neither wait nor draw random numbers.
         const client = createMetricsClient({ url: ${JSON.stringify(gateway.url)}, apiKey: 'k', service: 'edge' });
-        export default {
-          async fetch(request, env, context) {
-            client.custom('edge', { durationMs: 1, dimensions: { user: client.hashUser('alice') } });
-            context.waitUntil(client.flush());
-            return new Response('answered');
-          },
-        };`,
+        const app = new Hono();
+        app.use(async (context, next) => {
+          await next();
+          context.executionCtx.waitUntil(client.flush());
+        });
+        app.use(authMetrics({ client }));
+        app.get('/', (context) => {
+          client.custom('edge', { durationMs: 1, dimensions: { user: client.hashUser('alice') } });
+          return context.text('answered');
+        });
+        app.get('/events', () => {
+          const encoded = new TextEncoder().encode('data: one\\n\\n');
+          const body = new ReadableStream({ pull: (to) => { to.enqueue(encoded); to.close(); } });
+          return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+        });
+        export default app;`,
     },
     bundle: true,
     format: 'esm',
@@ -107,6 +118,11 @@ t.test('in an edge worker a request sends its metrics after the answer', { skip 
   t.teardown(() => child.stop('SIGKILL'));
   await waitFor('the worker', () => fetch(`http://127.0.0.1:${port}/`).then((response) => response.ok));
   for (let n = 0; n < 4; n += 1) await fetch(`http://127.0.0.1:${port}/`);
-  await waitFor('all five', () => gateway.accepted.length === 5);
+  t.equal(await (await fetch(`http://127.0.0.1:${port}/events`)).text(), 'data: one\n\n');
+  await waitFor('five of its own and six of the middleware', () => gateway.accepted.length === 11);
+  const outcomes = gateway.accepted.flatMap(({ type, dimensions }) =>
+    type === 'auth_request' ? [dimensions['success']] : [],
+  );
+  t.strictSame(outcomes, [true, true, true, true, true, true]);
   t.notMatch(child.output(), /error/i);
 });

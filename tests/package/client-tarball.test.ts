@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startStandIn } from '../client/stand-in-gateway.ts';
 import { startChild } from '../support/child.ts';
+import { nodes } from '../support/nodes.ts';
 import { plainNode } from '../support/plain-node.ts';
 import { ROOT } from '../support/root.ts';
 
@@ -28,20 +29,6 @@ t.test('it has no dependencies and the version of the gateway', async (t) => {
   const entries = Object.keys(manifest['exports'] as object);
   t.strictSame(entries.sort(), ['.', './express', './fastify', './hono', './koa', './mcp', './node']);
 });
-
-/** The project's Node, and the machine's own where that is another one that counts. */
-function nodes(): ReadonlyMap<string, string> {
-  const found = new Map([[process.version, process.execPath]]);
-  for (const candidate of ['/usr/local/bin/node', '/usr/bin/node']) {
-    try {
-      const version = execFileSync(candidate, ['--version'], { encoding: 'utf8' }).trim();
-      if (Number(version.slice(1).split('.')[0]) >= 20 && !found.has(version)) found.set(version, candidate);
-    } catch {
-      // Not there.
-    }
-  }
-  return found;
-}
 
 const USE = `
   for (let n = 0; n < 50; n += 1) createMetricsClient().custom('x', { dimensions: { n } });

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { startChild } from '../support/child.ts';
 import { startGateway } from '../support/gateway.ts';
+import { nodes } from '../support/nodes.ts';
 import { sumOf } from '../support/prometheus-text.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -156,6 +157,31 @@ t.test('the package', async (t) => {
       const script = `await import(${JSON.stringify(`mcp-metrics-gateway${entry.slice(1)}`)})`;
       const child = await startChild(process.execPath, ['--input-type=module', '-e', script], { cwd: app });
       t.strictSame(await child.exited, { code: 0, signal: null }, `${entry} ${child.output()}`);
+    }
+  });
+
+  await t.test('the client runs on Node 20 as well, as an ES module and as real CommonJS', async (t) => {
+    const { exports } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { exports: object };
+    const entries = Object.keys(exports).filter((entry) => entry.startsWith('./client'));
+    t.equal(entries.length, 7);
+    const names = entries.map((entry) => `mcp-metrics-gateway${entry.slice(1)}`);
+    writeFileSync(
+      join(app, 'uses.cjs'),
+      `for (const name of ${JSON.stringify(names)}) require(name);
+       require('mcp-metrics-gateway/client').createMetricsClient({ enabled: false }).custom('x');`,
+    );
+    writeFileSync(
+      join(app, 'uses.mjs'),
+      `${names.map((name) => `import ${JSON.stringify(name)};`).join('')}
+       import { createMetricsClient } from 'mcp-metrics-gateway/client';
+       createMetricsClient({ enabled: false }).custom('x');`,
+    );
+    for (const [version, node] of nodes()) {
+      for (const file of ['uses.cjs', 'uses.mjs']) {
+        // Without Node's own way to `require` ES modules, which not every Node 20 has.
+        const child = await startChild(node, ['--no-experimental-require-module', file], { cwd: app, env });
+        t.strictSame(await child.exited, { code: 0, signal: null }, `${version} ${file} ${child.output()}`);
+      }
     }
   });
 

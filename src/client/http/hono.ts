@@ -5,6 +5,8 @@ import type { AuthMetricsOptions } from './auth-report.ts';
 import { discoveryReport } from './discovery-report.ts';
 import type { DiscoveryMetricsOptions } from './discovery-report.ts';
 import type { Report } from './exchange.ts';
+import { onAnswerEnd } from './observe-node.ts';
+import type { NodeResponse } from './observe-node.ts';
 import { registryReport } from './registry-report.ts';
 import type { RegistryMetricsOptions } from './registry-report.ts';
 
@@ -30,19 +32,25 @@ export interface HonoContext {
 
 export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<void>;
 
-/** `@hono/node-server` hands Node's own response over; asking it is cheaper than its request's signal. */
-function isAborted(context: HonoContext): boolean {
-  const { env } = context;
-  if (typeof env === 'object' && env !== null && 'outgoing' in env) {
-    return (env as { outgoing?: { destroyed?: boolean } }).outgoing?.destroyed === true;
-  }
-  return context.req.raw.signal?.aborted === true;
+/** Node's own response, which `@hono/node-server` hands over. */
+function nodeResponse({ env }: HonoContext): NodeResponse | undefined {
+  const { outgoing } = (env ?? {}) as { outgoing?: NodeResponse };
+  return typeof outgoing?.once === 'function' ? outgoing : undefined;
 }
 
 const middleware =
   (report: Report<HonoContext>): HonoMiddleware =>
   async (context, next) => {
     const startedAt = monotonicNow();
+    const outgoing = nodeResponse(context);
+    let reportAs: ((aborted: boolean) => void) | undefined;
+    let ended: boolean | undefined;
+    if (outgoing !== undefined) {
+      onAnswerEnd(outgoing, (aborted) => {
+        ended ??= aborted;
+        reportAs?.(ended);
+      });
+    }
     let threw = true;
     try {
       await next();
@@ -51,17 +59,24 @@ const middleware =
       const durationMs = monotonicNow() - startedAt;
       // Reading `res` before there is one would make one.
       const response = !threw && context.finalized ? context.res : undefined;
-      report({
-        method: context.req.method,
-        url: context.req.url.replace(/^[^/]*\/\/[^/]*/, ''),
-        route: context.req.routePath,
-        requestHeader: (name) => context.req.header(name),
-        responseHeader: (name) => response?.headers.get(name) ?? undefined,
-        status: response?.status ?? 0,
-        aborted: isAborted(context),
-        durationMs,
-        raw: context,
-      });
+      reportAs = (aborted) => {
+        reportAs = undefined;
+        report({
+          method: context.req.method,
+          url: context.req.url.replace(/^[^/]*\/\/[^/]*/, ''),
+          route: context.req.routePath,
+          requestHeader: (name) => context.req.header(name),
+          responseHeader: (name) => response?.headers.get(name) ?? undefined,
+          status: response?.status ?? 0,
+          aborted,
+          durationMs,
+          raw: context,
+        });
+      };
+      // In Node the end of the body decides; elsewhere nothing tells of it without standing in the answer's way.
+      const isStream = response?.headers.get('content-type')?.startsWith('text/event-stream') === true;
+      if (outgoing === undefined) reportAs(context.req.raw.signal?.aborted === true);
+      else if (ended !== undefined || isStream) reportAs(ended ?? false);
     }
   };
 

@@ -15,6 +15,8 @@ export interface NodeResponse {
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
   readonly writableFinished?: boolean;
+  /** HTTP/2 alone. */
+  readonly stream?: unknown;
   readonly getHeader: (name: string) => unknown;
   readonly once: (event: 'finish' | 'close', listener: () => void) => unknown;
 }
@@ -43,6 +45,12 @@ function routeOf(raw: object): string | undefined {
   const path = member(member(raw, 'route'), 'path');
   if (typeof path === 'string') return `${textOf(member(raw, 'baseUrl')) ?? ''}${path}`;
   return textOf(member(member(raw, 'routeOptions'), 'url') ?? member(raw, '_matchedRoute'));
+}
+
+/** Calls back, possibly twice, when an answer is complete or its connection is gone. HTTP/2 says `finish` either way; its stream knows better. */
+export function onAnswerEnd(response: NodeResponse, done: (aborted: boolean) => void): void {
+  response.once('finish', () => done(!response.writableEnded || member(response.stream, 'writableFinished') === false));
+  response.once('close', () => done(!(response.writableFinished ?? response.writableEnded)));
 }
 
 /**
@@ -89,6 +97,5 @@ export function observeNode<Raw extends object>(
     return result;
   };
   Object.assign(response, { writeHead: observed });
-  response.once('finish', () => done(false));
-  response.once('close', () => done(!(response.writableFinished ?? response.writableEnded)));
+  onAnswerEnd(response, done);
 }

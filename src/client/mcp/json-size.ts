@@ -1,15 +1,23 @@
-/** Bytes of a value as JSON in UTF-8, without writing it: a message's size at a fraction of the price. */
+/**
+ * Bytes of a value as JSON in UTF-8, without writing it. Exact for messages of usual size; of larger ones most text is
+ * not looked at, so that a message of megabytes does not hold its service up: their size is an estimate.
+ */
 
-/** Characters of a message that are looked at one by one; beyond, text counts one byte a character (base64 and ASCII are). */
-const EXACT_CHARACTERS = 1_000_000;
+/** Characters of a message that are all looked at. */
+const EXACT_CHARACTERS = 262_144;
+/** Of what is beyond, one block of `BLOCK` characters in each `STRIDE`, at another place each time. */
+const BLOCK = 512;
+const STRIDE = 16_384;
+/** Spreads places evenly, and never in step with what repeats (the golden ratio's fraction). */
+const STEP = 0.618_033_988_75;
 /** More than any message has; a circular value ends here. */
 const MAX_DEPTH = 200;
 const MAX_VALUES = 1_000_000;
 
-/** Two characters for those with a short escape, six for other control characters and lone surrogates. */
-function textBytes(text: string): number {
-  let bytes = text.length + 2;
-  for (let i = 0; i < text.length; i += 1) {
+/** Without the quotes. Two characters for those with a short escape, six for other control characters and lone surrogates. */
+function textBytes(text: string, from: number, to: number): number {
+  let bytes = to - from;
+  for (let i = from; i < to; i += 1) {
     const code = text.charCodeAt(i);
     if (code > 0x5c) {
       if (code < 0x80) continue;
@@ -25,18 +33,56 @@ function textBytes(text: string): number {
   return bytes;
 }
 
+const isHigh = (code: number): boolean => (code & 0xfc_00) === 0xd8_00;
+const isLow = (code: number): boolean => (code & 0xfc_00) === 0xdc_00;
+
+/** Sums up the text of one message. */
+function createTextCounter(): { readonly add: (text: string) => void; readonly bytes: () => number } {
+  let exact = EXACT_CHARACTERS;
+  let bytes = 0;
+  /** Characters beyond what is exact, those of them that were looked at, and the bytes of these. */
+  let beyond = 0;
+  let sampled = 0;
+  let sampledBytes = 0;
+  let blocks = 0;
+  let next = 0;
+
+  const sample = (text: string, head: number): void => {
+    const offset = beyond - head;
+    beyond += text.length - head;
+    while (next < beyond) {
+      let from = next - offset;
+      let to = Math.min(from + BLOCK, text.length);
+      if (isLow(text.charCodeAt(from))) from += 1;
+      if (isHigh(text.charCodeAt(to - 1))) to += 1;
+      sampledBytes += textBytes(text, from, to);
+      sampled += to - from;
+      blocks += 1;
+      next = Math.floor(blocks * STRIDE + ((blocks * STEP) % 1) * (STRIDE - BLOCK));
+    }
+  };
+  return {
+    add: (text) => {
+      let head = Math.min(text.length, exact);
+      if (head < text.length && isHigh(text.charCodeAt(head - 1))) head += 1;
+      bytes += textBytes(text, 0, head) + 2;
+      exact = Math.max(exact - head, 0);
+      if (head < text.length) sample(text, head);
+    },
+    bytes: () => bytes + (sampled === 0 ? beyond : Math.round((beyond * sampledBytes) / sampled)),
+  };
+}
+
 /** The length of `JSON.stringify(value)` in UTF-8 bytes; 0 where that gives nothing. */
 export function jsonBytes(value: unknown): number {
-  let exact = EXACT_CHARACTERS;
   let values = MAX_VALUES;
-  const text = (part: string): number => {
-    exact -= part.length;
-    return exact < 0 ? part.length + 2 : textBytes(part);
-  };
-  const measure = (part: unknown, depth: number): number => {
+  const text = createTextCounter();
+  /** All but the text; `undefined` where JSON leaves the value out. */
+  const measure = (part: unknown, depth: number): number | undefined => {
     switch (typeof part) {
       case 'string':
-        return text(part);
+        text.add(part);
+        return 0;
       case 'number':
         return Number.isFinite(part) ? String(part).length : 4;
       case 'boolean':
@@ -44,14 +90,14 @@ export function jsonBytes(value: unknown): number {
       case 'object':
         break;
       default:
-        return 0;
+        return undefined;
     }
     if (part === null) return 4;
     values -= 1;
-    if (depth > MAX_DEPTH || values < 0) return 0;
+    if (depth > MAX_DEPTH || values < 0) return undefined;
     if (Array.isArray(part)) {
       let bytes = 2 + Math.max(part.length - 1, 0);
-      for (const item of part as readonly unknown[]) bytes += measure(item, depth + 1) || 4;
+      for (const item of part as readonly unknown[]) bytes += measure(item, depth + 1) ?? 4;
       return bytes;
     }
     if ('toJSON' in part && typeof part.toJSON === 'function') {
@@ -60,9 +106,13 @@ export function jsonBytes(value: unknown): number {
     let bytes = 1;
     for (const [key, item] of Object.entries(part)) {
       const size = measure(item, depth + 1);
-      if (size > 0) bytes += text(key) + size + 2;
+      if (size !== undefined) {
+        text.add(key);
+        bytes += size + 2;
+      }
     }
     return Math.max(bytes, 2);
   };
-  return measure(value, 0);
+  const rest = measure(value, 0);
+  return rest === undefined ? 0 : rest + text.bytes();
 }

@@ -2,12 +2,13 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { serve } from '@hono/node-server';
 import express from 'express';
 import Fastify from 'fastify';
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import { streamSSE } from 'hono/streaming';
+import { streamSSE, streamText } from 'hono/streaming';
 import Koa from 'koa';
 import type { MetricsClient } from '../../../src/client/index.ts';
 import * as forExpress from '../../../src/client/http/express.ts';
@@ -47,6 +48,13 @@ async function listen(server: Server, endStream: () => void): Promise<Service> {
   };
 }
 
+/** A body that begins and never ends by itself. */
+const partOfBody = (): Readable => {
+  const body = new Readable({ read: () => {} });
+  body.push('part');
+  return body;
+};
+
 const SSE = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' };
 const HEADERS = { 'x-username': 'alice', 'x-auth-method': 'jwt', 'x-results-count': '3' };
 
@@ -73,6 +81,7 @@ const startExpress: StartService = (kind, client) => {
     throw new Error('thrown');
   });
   app.get('/hangs', () => {});
+  app.get('/part', (_, response) => void response.type('text').write('part'));
   app.get('/events', (_, response) => {
     response.writeHead(200, SSE).write('data: first\n\n');
     stream.wait.then(() => response.end('data: last\n\n')).catch(() => {});
@@ -98,6 +107,7 @@ const startFastify: StartService = async (kind, client) => {
     throw new Error('thrown');
   });
   app.get('/hangs', () => new Promise(() => {}));
+  app.get('/part', async (_, reply) => reply.type('text/plain').send(partOfBody()));
   app.get('/events', (_, reply) => {
     reply.hijack();
     reply.raw.writeHead(200, SSE).write('data: first\n\n');
@@ -126,7 +136,10 @@ const startKoa: StartService = (kind, client) => {
       context.body = 'no';
     } else if (context.path === '/throws') throw new Error('thrown');
     else if (context.path === '/hangs') await new Promise(() => {});
-    else if (context.path === '/events') {
+    else if (context.path === '/part') {
+      context.type = 'text';
+      context.body = partOfBody();
+    } else if (context.path === '/events') {
       context.respond = false;
       context.res.writeHead(200, SSE).write('data: first\n\n');
       await stream.wait;
@@ -154,7 +167,8 @@ const startNode: StartService = (kind, client) => {
     } else if (path === '/events') {
       response.writeHead(200, SSE).write('data: first\n\n');
       stream.wait.then(() => response.end('data: last\n\n')).catch(() => {});
-    } else if (path !== '/hangs') response.writeHead(404).end();
+    } else if (path === '/part') response.writeHead(200, { 'content-type': 'text/plain' }).write('part');
+    else if (path !== '/hangs') response.writeHead(404).end();
   });
   return listen(server, stream.open);
 };
@@ -180,6 +194,12 @@ const startHono: StartService = (kind, client) => {
     await new Promise<void>((resolve) => outgoing.once('close', resolve));
     return context.text('too late');
   });
+  app.get('/part', (context) =>
+    streamText(context, async (text) => {
+      await text.write('part');
+      await new Promise<void>((resolve) => text.onAbort(resolve));
+    }),
+  );
   app.get('/events', (context) =>
     streamSSE(context, async (events) => {
       await events.writeSSE({ data: 'first' });

@@ -125,6 +125,22 @@ for (const [framework, start] of Object.entries(SERVICES)) {
     t.match(aborted, { dimensions: { success: false } });
     t.equal((await metrics()).length, 4);
   });
+
+  t.test(`${framework}: a client that leaves in the middle of its answer is told apart`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('auth', client);
+    t.teardown(() => service.close());
+    const controller = new AbortController();
+    const response = await fetch(`${service.url}/part`, { signal: controller.signal });
+    const reader = response.body!.getReader();
+    t.equal(Buffer.from((await reader.read()).value ?? []).toString(), 'part');
+    t.strictSame(await metrics(), [], 'nothing is known yet');
+    controller.abort();
+    await t.rejects(reader.read());
+    await waitFor('the metric', async () => (await metrics()).length > 0);
+    t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: 'aborted' } }]);
+    t.equal((await metrics()).length, 1);
+  });
 }
 
 t.test('functions of the service say where things are found, and may fail without harm', async (t) => {

@@ -25,9 +25,45 @@ t.test('control characters, quotes and lone surrogates count as they are escaped
   t.equal(jsonBytes('😀'), 6);
 });
 
-t.test('beyond a million characters text counts one byte each, which base64 and ASCII are', async (t) => {
-  const image = { type: 'image', data: 'A'.repeat(3_000_000) };
+t.test('what is plain ASCII, base64 above all, is exact at any size', async (t) => {
+  const image = { type: 'image', data: 'A'.repeat(3_000_000), mimeType: 'image/png' };
   t.equal(jsonBytes(image), bytes(image));
+});
+
+t.test('beyond 262,144 characters a size is an estimate, within 3 % of what text of any kind has', async (t) => {
+  const kinds = {
+    'English with quotes': 'The "quick" brown fox\n',
+    German: 'Grüße aus Köln, schönes Wetter. ',
+    Japanese: '漢字とかな',
+    emoji: 'a😀b',
+    'control characters': '\u0001\u0002x',
+    'in step with the blocks': `${'x'.repeat(8192)}${'漢'.repeat(8192)}`,
+    'two halves': undefined,
+    'short strings': undefined,
+  };
+  for (const [kind, unit] of Object.entries(kinds)) {
+    const text = unit?.repeat(Math.ceil(4_000_000 / unit.length));
+    let value: unknown = { content: [{ type: 'text', text }] };
+    if (kind === 'two halves') value = ['x'.repeat(2_000_000), '漢字'.repeat(1_000_000)];
+    if (kind === 'short strings')
+      value = Array.from({ length: 100_000 }, (_, i) => ({ [`ключ${i % 7}`]: 'Straße "7"' }));
+    const error = Math.abs(jsonBytes(value) / bytes(value) - 1);
+    t.ok(error < 0.03, `${kind}: ${(error * 100).toFixed(2)} %`);
+  }
+});
+
+t.test('an estimate never leaves what is possible: one to six bytes a character', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'binary', minLength: 1 }), { minLength: 1, maxLength: 5 }), (units) => {
+      const value = units.map((unit) => unit.repeat(Math.ceil(300_000 / unit.length)));
+      const characters = value.reduce((sum, { length }) => sum + length, 0);
+      const size = jsonBytes(value);
+      return (
+        size >= characters && size <= characters * 6 + 4 * value.length && Math.abs(size / bytes(value) - 1) < 0.03
+      );
+    }),
+    { numRuns: 20 },
+  );
 });
 
 t.test('a value that contains itself ends', async (t) => {

@@ -246,31 +246,6 @@ t.test('functions of the service that throw cost their value alone', async (t) =
   t.match(await server.executions(), [{ dimensions: { method: 'ping', success: true } }]);
 });
 
-t.test(
-  'an SDK that puts its handlers in place of others (1.0 to 1.12) hides neither messages nor the end',
-  async (t) => {
-    const { client, metrics } = captureMetrics();
-    let closes = 0;
-    const transport = {
-      onmessage: undefined as ((message: unknown) => void) | undefined,
-      onclose: undefined as (() => void) | undefined,
-      start: async () => {},
-      send: async () => {},
-    };
-    const peer = {
-      connect: async (to: typeof transport) => {
-        Object.assign(to, { onclose: () => (closes += 1), onmessage: () => {} });
-        await to.start();
-      },
-    };
-    await instrumentMcpServer(peer, client, { serverName: 'old' }).connect(transport);
-    transport.onmessage?.(request(1, 'ping'));
-    transport.onclose?.();
-    t.equal(closes, 1);
-    t.match(await metrics('tool_execution'), [{ metadata: { error_code: 'connection_closed' } }]);
-  },
-);
-
 t.test('a server that was never asked for its list has the tools that it answers', async (t) => {
   const server = connect();
   await server.ready;

@@ -9,7 +9,7 @@ SALT_VARIABLE = "METRICS_USER_HASH_SALT"
 
 
 def default_salt(api_key: str | None) -> str:
-    """`METRICS_USER_HASH_SALT`, where it is set and not empty, else the key: the same in every client, whatever its language."""
+    """`METRICS_USER_HASH_SALT`, where it is set and not empty, else the key: so in every client of any language."""
     return os.environ.get(SALT_VARIABLE) or (api_key or "").strip()
 
 
