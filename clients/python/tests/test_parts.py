@@ -14,7 +14,7 @@ from mcp_metrics_client._answer import classify, retry_after_seconds
 from mcp_metrics_client._encode import truncate
 from mcp_metrics_client._mcp_session import SessionSteps
 
-# The TypeScript client and the nginx modules are held to the same file.
+# The TypeScript client is held to the same file.
 VECTORS = json.loads((Path(__file__).parents[2] / "user-hash-vectors.json").read_text(encoding="utf-8"))
 
 
