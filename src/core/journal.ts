@@ -58,7 +58,8 @@ export interface Journal {
   /** The last durable record's position. */
   readonly head: () => Position;
   /**
-   * Appends in the order of calls and resolves once the record is on disk.
+   * Appends in the order of calls and resolves once the record is on disk. From then on the caller may write over the
+   * entry's bytes: a journal that keeps them copies them.
    * @throws Refusal `overloaded` when the journal is full or cannot be written; nothing of the entry remains then
    */
   readonly append: (entry: JournalEntry) => Promise<JournalRecord>;

@@ -4,19 +4,28 @@
  */
 import type { Journal, JournalEntry, JournalRecord, Position } from './journal.ts';
 import type { Clock } from './ports.ts';
+import { createSlabs, type Slab } from './slabs.ts';
 
 /** A durable record and when it became so. */
 interface Recent {
   readonly record: JournalRecord;
+  readonly slab: Slab | undefined;
   /** Monotonic milliseconds. */
   readonly at: number;
 }
 
+/** Records whose bytes stay as they are until they are given back; for good, if they never are. */
+export interface Loan {
+  readonly records: readonly JournalRecord[];
+  /** Call it once, when nothing looks at the bytes any longer. */
+  readonly giveBack: () => void;
+}
+
 export interface RecentRecords {
-  /** Appends to the journal; resolves once durable, after which deliveries see it. */
+  /** Appends to the journal; resolves once durable, after which deliveries see it. The entry's bytes are copied at once. */
   readonly append: (entry: JournalEntry) => Promise<JournalRecord>;
   /** Up to about `maxMetrics` metrics after `after`, from memory or from disk; empty at the head. */
-  readonly read: (after: Position, maxMetrics: number) => Promise<readonly JournalRecord[]>;
+  readonly read: (after: Position, maxMetrics: number) => Promise<Loan>;
   readonly head: () => Position;
   /** The position before the oldest record that the journal still holds. */
   readonly tail: () => Position;
@@ -38,6 +47,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
   let start = 0;
   let bytes = 0;
   const listeners = new Set<(record: JournalRecord) => void>();
+  const slabs = createSlabs();
 
   const size = (record: JournalRecord): number => record.envelope.byteLength + record.payload.byteLength;
   const first = (): number | undefined => recent[start]?.record.sequence;
@@ -46,6 +56,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
     const oldest = recent[start];
     if (oldest === undefined) return;
     bytes -= size(oldest.record);
+    if (oldest.slab !== undefined) slabs.leave(oldest.slab);
     start += 1;
     if (start > 1024 && start * 2 > recent.length) {
       recent = recent.slice(start);
@@ -53,22 +64,26 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
     }
   };
 
-  const remember = (record: JournalRecord): void => {
+  const remember = (record: JournalRecord, slab: Slab | undefined): void => {
     const newest = recent.at(-1);
-    if (newest !== undefined && start < recent.length && record.sequence !== newest.record.sequence + 1) {
-      recent = [];
-      start = 0;
-      bytes = 0;
-    }
-    recent.push({ record, at: clock.monotonic() });
+    if (newest !== undefined && record.sequence !== newest.record.sequence + 1)
+      while (start < recent.length) dropOldest();
+    recent.push({ record, slab, at: clock.monotonic() });
     bytes += size(record);
     while (bytes > maxBytes && start < recent.length) dropOldest();
   };
 
   return {
     append: async (entry) => {
-      const record = await journal.append(entry);
-      remember(record);
+      const { entry: kept, slab } = slabs.keep(entry);
+      let record: JournalRecord;
+      try {
+        record = await journal.append(kept);
+      } catch (error) {
+        if (slab !== undefined) slabs.leave(slab);
+        throw error;
+      }
+      remember(record, slab);
       for (const listener of listeners) listener(record);
       return record;
     },
@@ -77,20 +92,25 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
       const newest = oldest === undefined ? undefined : recent.at(-1)?.record.sequence;
       // The newest record is in the journal a moment before it is here.
       if (oldest === undefined || newest === undefined || after.sequence + 1 < oldest || after.sequence >= newest) {
-        return journal.read(after.sequence, { maxBytes: READ_BYTES, maxMetrics });
+        const records = await journal.read(after.sequence, { maxBytes: READ_BYTES, maxMetrics });
+        return { records, giveBack: () => {} };
       }
       const records: JournalRecord[] = [];
+      const lent: Slab[] = [];
       let metrics = 0;
       for (
         let index = start + (after.sequence + 1 - oldest);
         index < recent.length && metrics < maxMetrics;
         index += 1
       ) {
-        const { record } = recent[index]!;
+        const { record, slab } = recent[index]!;
         records.push(record);
         metrics += record.metrics;
+        if (slab === undefined || slab === lent.at(-1)) continue;
+        lent.push(slab);
+        slabs.enter(slab);
       }
-      return records;
+      return { records, giveBack: () => lent.forEach(slabs.leave) };
     },
     head: () => journal.head(),
     tail: () => journal.tail(),

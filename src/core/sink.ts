@@ -109,6 +109,11 @@ export interface Sink {
    */
   readonly takesLate?: boolean;
   /**
+   * True for a sink that looks at neither `records` nor `events` once its `write` has settled: their memory is used again
+   * then. Without it the garbage collector frees them, which costs more CPU.
+   */
+  readonly releasesRecords?: boolean;
+  /**
    * Told once, after `checkpoint` and before the first write: where the delivery goes on, and where the journal ends
    * then. A sink that shows a state is current once it has come to `end`.
    */

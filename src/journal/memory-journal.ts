@@ -26,7 +26,8 @@ export function openMemoryJournal(options: MemoryJournalOptions = {}): Journal {
     const size = sizeOf(entry);
     if (size > maxBytes) throw recordTooLarge(size, maxBytes);
     if (bytes + size > maxBytes) throw journalFull(bytes, maxBytes);
-    const { envelope, payload, metrics } = entry;
+    const { metrics } = entry;
+    const [envelope, payload] = [new Uint8Array(entry.envelope), new Uint8Array(entry.payload)];
     const record = { envelope, payload, metrics, sequence: head.sequence + 1, count: head.count + metrics };
     head = { sequence: record.sequence, count: record.count };
     bytes += size;

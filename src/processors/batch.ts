@@ -3,6 +3,7 @@ import type { JsonBody } from '../core/json-events.ts';
 import type { MetricEvent, OtlpPoint, RejectedItem, Resource } from '../core/metric.ts';
 import type { BatchSource, Client, MetricBatch, Submission } from '../core/phases.ts';
 import { readEvents } from '../core/record.ts';
+import { parseJson } from './validate/json-text.ts';
 
 type Parts = Omit<MetricBatch, 'events' | 'points'> & { readonly body: JsonBody };
 
@@ -25,7 +26,7 @@ export class LazyBatch implements MetricBatch {
   /** Set by `enrich`, as `keyService` is. */
   resource: Resource;
   keyService: string;
-  readonly #body: JsonBody;
+  #body: JsonBody | undefined;
   #events: readonly MetricEvent[] | undefined;
 
   constructor(parts: Parts) {
@@ -42,9 +43,17 @@ export class LazyBatch implements MetricBatch {
     this.#body = parts.body;
   }
 
+  /**
+   * Lets the parsed body go, while the batch waits for the disk: what outlives a collection of the young generation is
+   * copied by it. Who asks for the events all the same has the body parsed once more.
+   */
+  forgetBody(): void {
+    this.#body = undefined;
+  }
+
   get events(): readonly MetricEvent[] {
     this.#events ??= readEvents(
-      this.#body,
+      this.#body ?? (parseJson(this.source.bytes) as JsonBody),
       this.rejected.map((item) => item.index),
       this.submission.receivedAt,
     );

@@ -4,6 +4,7 @@ import type { Enriched, Receipt } from '../core/phases.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { encodeRecord } from '../core/record.ts';
 import { checkOptions, checkPositive } from '../core/options.ts';
+import { LazyBatch } from './batch.ts';
 
 export interface BufferOptions {
   /**
@@ -70,6 +71,7 @@ export function buffer(options: BufferOptions = {}): BufferProcessor {
       // A batch that the user's stages emptied leaves nothing to keep, unless a retry is to get the same answer.
       if (accepted === 0 && claim === undefined) return receipt;
       const appended = append(encodeRecord(batch, receipt, builtInOnly));
+      if (batch instanceof LazyBatch) batch.forgetBody();
       if (claim === undefined) return appended.then(() => receipt);
       return appended.then(({ sequence }) => {
         idempotency.settle(batch.client.keyId, claim, receipt, sequence, clock.now());

@@ -8,5 +8,5 @@ export default definePipeline({
   databasePath: env.databasePath,
   environmentKeys: env.apiKeys,
   processors: [auth(), rateLimit({ perMinute: env.requestsPerMinute }), validate(), enrich(), buffer()],
-  sinks: [{ name: 'nothing', whenFull: 'skip', write: () => Promise.resolve() }],
+  sinks: [{ name: 'nothing', whenFull: 'skip', releasesRecords: true, write: () => Promise.resolve() }],
 });

@@ -1,7 +1,7 @@
 /** One round of a delivery: reads what comes next, hands it to the sink, and finds out what a failure means. */
 import { backoffDelay, type BackoffOptions } from '../backoff.ts';
 import { cutBatch } from '../batch.ts';
-import type { Checkpoint, Position } from '../journal.ts';
+import type { Checkpoint, JournalRecord, Position } from '../journal.ts';
 import type { Clock, Log } from '../ports.ts';
 import { readEnvelope } from '../record.ts';
 import type { RecentRecords } from '../recent-records.ts';
@@ -133,16 +133,8 @@ export function createRounds(options: RoundOptions): Rounds {
     );
   };
 
-  /** The next batch, after what is missing before it was told; undefined where there is none now. */
-  const nextBatch = async (): Promise<DeliveredBatch | undefined> => {
-    const head = records.head();
-    const from = progress.at();
-    if (head.count === from.count) {
-      progress.advance(head, 'delivered');
-      return undefined;
-    }
-    const read = await records.read(from, cap);
-    if (progress.at() !== from) return undefined;
+  /** Tells what is missing before the next batch, and cuts it; undefined where there is none now. */
+  const cutNext = (read: readonly JournalRecord[], from: Position, head: Position): DeliveredBatch | undefined => {
     const cut = cutBatch(read, from, journalId, cap);
     if (cut === undefined) {
       // Records of no metrics are stepped over. Where nothing can be read, all up to the head is gone.
@@ -153,22 +145,39 @@ export function createRounds(options: RoundOptions): Rounds {
     return cut.batch;
   };
 
+  const deliver = async (batch: DeliveredBatch): Promise<void> => {
+    const began = progress.at();
+    const oldest = batch.records[0]!;
+    behindSince =
+      records.since(oldest.sequence - 1) === undefined ? readEnvelope(oldest.envelope).receivedAt : undefined;
+    try {
+      await write(batch);
+    } catch (error) {
+      return failed(batch, error, began);
+    }
+    stored = batch.checkpoint;
+    settle(batch, 'delivered');
+  };
+
+  const next = async (): Promise<void> => {
+    const head = records.head();
+    const from = progress.at();
+    if (head.count === from.count) {
+      progress.advance(head, 'delivered');
+      return;
+    }
+    const loan = await records.read(from, cap);
+    try {
+      const batch = progress.at() === from ? cutNext(loan.records, from, head) : undefined;
+      if (batch !== undefined) await deliver(batch);
+    } finally {
+      // A sink of somebody's own may look at a batch for as long as it likes.
+      if (sink.releasesRecords === true) loan.giveBack();
+    }
+  };
+
   return {
-    next: async () => {
-      const batch = await nextBatch();
-      if (batch === undefined) return;
-      const began = progress.at();
-      const oldest = batch.records[0]!;
-      behindSince =
-        records.since(oldest.sequence - 1) === undefined ? readEnvelope(oldest.envelope).receivedAt : undefined;
-      try {
-        await write(batch);
-      } catch (error) {
-        return failed(batch, error, began);
-      }
-      stored = batch.checkpoint;
-      settle(batch, 'delivered');
-    },
+    next,
     rewind: async (rewind) => void (await resync(rewind)),
     narrowing: () => cap < maxMetrics,
     behindSince: () => behindSince,

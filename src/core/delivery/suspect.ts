@@ -41,7 +41,9 @@ export async function trySuccessor(
   { sink, records, journalId, setAside, write, putAside }: SuspectOptions,
 ): Promise<Verdict | undefined> {
   const after = batch.checkpoint;
-  const cut = cutBatch(await records.read(after, 1), after, journalId, 1);
+  // The loan is not given back: this is rare, and the garbage collector does for it.
+  const loan = await records.read(after, 1);
+  const cut = cutBatch(loan.records, after, journalId, 1);
   if (cut === undefined || cut.lost > 0) return undefined;
   const next = cut.batch;
   const suspect = await putAside(batch, error);

@@ -140,6 +140,7 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
     whenFull: 'refuse',
     batching: BATCHING,
     takesLate: true,
+    releasesRecords: true,
     start,
     stop,
     write: async (batch: DeliveredBatch, signal: AbortSignal) => {

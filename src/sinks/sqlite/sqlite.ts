@@ -79,6 +79,7 @@ export function sqlite(options: SqliteOptions = {}): Sink {
       context.telemetry.gauge(DATABASE_BYTES, () => bytesOf(open().path));
     },
     takesLate: true,
+    releasesRecords: true,
     checkpoint: (): Promise<Checkpoint | undefined> => open().checkpoint(),
     write: async (batch, signal) => {
       signal.throwIfAborted();
