@@ -1,6 +1,7 @@
 /** The gateway's log: pino behind the `Log` port, JSON lines for machines and readable lines on a terminal. */
+import { createRequire } from 'node:module';
 import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import type * as PinoPretty from 'pino-pretty';
 import type { Log } from '../core/ports.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -46,8 +47,14 @@ function toLog(logger: Logger): Log {
   };
 }
 
-/** Formats in this thread: a worker of its own would lose the last lines before a crash. */
+const require = createRequire(import.meta.url);
+
+/**
+ * Formats in this thread: a worker of its own would lose the last lines before a crash. The formatter is loaded where a
+ * person reads along: a service starts sooner without it.
+ */
 function readableLines(destination: DestinationStream): DestinationStream {
+  const { prettyFactory } = require('pino-pretty') as typeof PinoPretty;
   const format = prettyFactory({ colorize: process.stdout.isTTY === true, translateTime: 'SYS:HH:MM:ss.l' });
   return { write: (line) => destination.write(format(line)) };
 }

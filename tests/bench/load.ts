@@ -94,9 +94,10 @@ export function pace(
   options: LoadOptions & { readonly perSecond: number },
 ): Promise<PacedResult> {
   const client = fork(new URL('./paced-client.ts', import.meta.url));
-  const { metrics } = options;
+  const { metrics, seconds } = options;
   const order: PacedOrder = {
     ...options,
+    warmUpSeconds: Math.min(1, seconds / 4),
     url,
     keys,
     bodies: bodies(metrics, bodyCount(metrics)).map((body) => JSON.stringify(body)),

@@ -1,6 +1,7 @@
 /**
  * Sends requests at even distances, whatever the server does, over a fixed number of connections; one that is late counts
- * from when it was due. A process of its own. One order by message, one result by message, then it ends.
+ * from when it was due. Until its own code is compiled and its connections stand, it measures itself: those latencies are
+ * left out. A process of its own. One order by message, one result by message, then it ends.
  */
 import { Agent, request } from 'node:http';
 import { quantile } from './scenario.ts';
@@ -12,6 +13,8 @@ export interface PacedOrder {
   readonly connections: number;
   readonly seconds: number;
   readonly perSecond: number;
+  /** Of `seconds`, at the begin: sent and counted like the rest, their latencies not. */
+  readonly warmUpSeconds: number;
 }
 
 export interface PacedResult {
@@ -26,7 +29,15 @@ export interface PacedResult {
 }
 
 /** @throws RangeError where there is no rate to keep */
-async function run({ url, keys, bodies, connections, seconds, perSecond }: PacedOrder): Promise<PacedResult> {
+async function run({
+  url,
+  keys,
+  bodies,
+  connections,
+  seconds,
+  perSecond,
+  warmUpSeconds,
+}: PacedOrder): Promise<PacedResult> {
   if (!(perSecond > 0)) throw new RangeError(`${perSecond} requests a second: expected a rate above 0`);
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const messages = bodies.map((text, at) => {
@@ -51,7 +62,7 @@ async function run({ url, keys, bodies, connections, seconds, perSecond }: Paced
         response.resume();
         response.on('error', fail);
         response.on('end', () => {
-          latencies.push(performance.now() - due);
+          if (due >= start + warmUpSeconds * 1000) latencies.push(performance.now() - due);
           const { statusCode } = response;
           counts[statusCode === 200 ? 'ok' : statusCode === 503 ? 'refused' : 'failed'] += 1;
           resolve();

@@ -53,6 +53,18 @@ export function journalContract(name: string, { open }: JournalSubject): void {
     await Promise.all([journal.close(), other.close()]);
   });
 
+  t.test(`${name}: an entry's bytes are the caller's again once it is appended`, async (t) => {
+    const journal = await open(MEGABYTE);
+    const { envelope, payload, metrics } = entry('kept');
+    await journal.append({ envelope, payload, metrics });
+    envelope.fill(0);
+    payload.fill(0);
+    const [record] = await readAll(journal);
+    t.equal(textOf(record!), 'kept');
+    t.equal(Buffer.from(record!.envelope).toString(), '{"q":"kept"}');
+    await journal.close();
+  });
+
   t.test(`${name}: sequence and count run on, entries of no metrics included`, async (t) => {
     const journal = await open(MEGABYTE);
     const places: number[][] = [];

@@ -10,7 +10,7 @@ import type { Totals, TotalsOptions } from '../../core/totals.ts';
 import { resolveSeriesSettings } from './instruments.ts';
 import { isOtlpSettings, isPrometheusSettings } from './reader-settings.ts';
 import { packRecords } from '../../core/record-transfer.ts';
-import { gatewayVersion } from './resource.ts';
+import { gatewayVersion } from './gateway-version.ts';
 import { openScrapers, type Scrapers } from './scrapers.ts';
 import { registerTotalsMetrics, type TotalsBooks } from './totals-metrics.ts';
 import { createTotalsThread, type TotalsThread } from './totals-thread.ts';

@@ -1,16 +1,7 @@
 /** The gateway's own OpenTelemetry resource: who sends these totals. */
-import { readFileSync } from 'node:fs';
 import { detectResources, envDetector, resourceFromAttributes, type Resource } from '@opentelemetry/resources';
 
 const DEFAULT_SERVICE_NAME = 'mcp-metrics-service';
-
-/** The version of this package, as its package.json two folders above `sinks` says, in src and dist alike. */
-export function gatewayVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
-}
 
 /**
  * `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` over the defaults, the options over both.

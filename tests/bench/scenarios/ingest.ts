@@ -3,7 +3,7 @@ import { threadCpu } from '../machine.ts';
 import { type LoadOptions, pace, saturate, type Saturated, type Target } from '../load.ts';
 import type { PacedResult } from '../paced-client.ts';
 import { compared, type Figure, median, type Scenario, type Settings } from '../scenario.ts';
-import { forkServer, startServer } from '../servers.ts';
+import { forkServer, type GatewayUnderTest, startServer } from '../servers.ts';
 
 const CPU_GOALS: Readonly<Record<number, number>> = { 100: 1.5, 10: 1.7, 1: 2 };
 const BURST_GOAL = 0.6;
@@ -13,6 +13,8 @@ interface Server extends Target {
   readonly name: string;
   readonly pid: number;
 }
+
+type GatewayServer = Server & Pick<GatewayUnderTest, 'gateway'>;
 
 interface Measured extends Saturated {
   /** Microseconds per metric. */
@@ -56,11 +58,15 @@ export const scenario: Scenario = async (settings) => {
   const bare = await forkServer('./baselines/bare-http.ts');
   const idle = await startServer(settings, { sinks: 'none' });
   const full = await startServer(settings);
-  const servers: Server[] = [
-    { name: 'bare node:http', url: `http://127.0.0.1:${bare.port}/`, keys: ['none'], pid: bare.child.pid! },
-    { name: 'gateway, deliveries idle', ...idle },
-    { name: 'gateway, all sinks', ...full },
-  ];
+  const baseline: Server = {
+    name: 'bare node:http',
+    url: `http://127.0.0.1:${bare.port}/`,
+    keys: ['none'],
+    pid: bare.child.pid!,
+  };
+  const idleServer = { name: 'gateway, deliveries idle', ...idle };
+  const fullServer = { name: 'gateway, all sinks', ...full };
+  const servers: Server[] = [baseline, idleServer, fullServer];
   const figures: Figure[] = [];
   try {
     const seconds = small ? 1 : 3;
@@ -79,7 +85,7 @@ export const scenario: Scenario = async (settings) => {
       await full.gateway.flush();
     }
     say('half of the saturated rate');
-    figures.push(...(await unsaturated(servers, settings)));
+    figures.push(...(await unsaturated(baseline, idleServer, fullServer, settings)));
   } finally {
     bare.child.disconnect();
     await Promise.all([idle.stop(), full.stop()]);
@@ -134,27 +140,46 @@ function figuresOf(
   ];
 }
 
-/** Each at half of what it took a moment before, so that a busy neighbour does not make it saturated. */
-async function unsaturated([, idle, full]: readonly Server[], settings: Settings): Promise<Figure[]> {
-  const load = { metrics: 100, connections: 64, seconds: settings.small ? 1 : 5 };
-  const measured: { idle: PacedResult; full: PacedResult }[] = [];
+/**
+ * Each at half of what it took a moment before, so that a busy neighbour does not make it saturated, and with empty queues.
+ * Beside it the bare server at the same rate: what the client and the machine make of an answer that costs nothing.
+ */
+async function unsaturated(
+  bare: Server,
+  idle: GatewayServer,
+  full: GatewayServer,
+  settings: Settings,
+): Promise<Figure[]> {
+  const load = { metrics: 100, connections: 64, seconds: settings.small ? 1 : 6 };
+  const measured: { idle: PacedResult; full: PacedResult; bare: PacedResult }[] = [];
   for (let round = 0; round < settings.rounds; round += 1) {
-    const half = async (server: Server): Promise<PacedResult> => {
+    const halfOf = async (server: GatewayServer): Promise<number> => {
       const { perSecond } = await measure(server, { ...load, seconds: 1 });
-      return pace(server, { ...load, perSecond: perSecond / 2 });
+      await server.gateway.flush();
+      return perSecond / 2;
     };
-    measured.push({ idle: await half(idle!), full: await half(full!) });
+    const idleResult = await pace(idle, { ...load, perSecond: await halfOf(idle) });
+    const perSecond = await halfOf(full);
+    measured.push({
+      idle: idleResult,
+      full: await pace(full, { ...load, perSecond }),
+      bare: await pace(bare, { ...load, perSecond }),
+    });
   }
-  const figure = (what: string, of: (one: (typeof measured)[number]) => number, goal?: Figure['goal']): Figure => ({
-    what: `half of the saturated rate, 100 a request, 64 connections: ${what}`,
-    value: median(measured.map(of)),
-    unit: 'ms',
+  const name = 'half of the saturated rate, 100 a request, 64 connections';
+  const against = 'bare node:http at that rate';
+  const figure = (which: 'p50' | 'p99' | 'p999', goal?: Figure['goal']): Figure => ({
+    ...compared(
+      { what: `${name}: ${which.replace('999', '99.9')}, all sinks`, unit: 'ms', against },
+      measured.map((one) => ({ value: one.full[which], baseline: one.bare[which] })),
+    ),
+    judgedBy: 'value',
     ...(goal === undefined ? undefined : { goal }),
   });
   return [
-    figure('p50, all sinks', (one) => one.full.p50),
-    figure('p99, all sinks', (one) => one.full.p99, { atMost: P99_GOAL_MS }),
-    figure('p99.9, all sinks', (one) => one.full.p999),
-    figure('p99, deliveries idle', (one) => one.idle.p99),
+    figure('p50'),
+    figure('p99', { atMost: P99_GOAL_MS }),
+    figure('p999'),
+    { what: `${name}: p99, deliveries idle`, value: median(measured.map((one) => one.idle.p99)), unit: 'ms' },
   ];
 }
