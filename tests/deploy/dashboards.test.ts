@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { dashboards } from '../../deploy/grafana/src/dashboards.ts';
-import { readDashboard } from '../support/dashboards.ts';
+import { readDashboard } from '../../deploy/grafana/src/picture/dashboard-file.ts';
 import { ROOT } from '../support/root.ts';
 
 const FOLDER = join(ROOT, 'deploy/grafana');

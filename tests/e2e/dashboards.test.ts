@@ -1,11 +1,16 @@
 /** Every PromQL of both dashboards, asked of a real Prometheus that scraped a real gateway; key panels against SQLite. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { demoTraffic } from '../../src/cli/demo-traffic.ts';
-import { interpolate, readDashboard } from '../support/dashboards.ts';
+import { interpolate, readDashboard } from '../../deploy/grafana/src/picture/dashboard-file.ts';
 import { startGateway, type RunningGateway } from '../support/gateway.ts';
 import { PROMETHEUS, startPrometheus } from '../support/prometheus.ts';
 import { skipWithout } from '../support/tools.ts';
+import { ROOT } from '../support/root.ts';
 import { RECORDED, recordedTraffic, replay } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -207,4 +212,26 @@ t.test('the dashboards on real data', { skip }, async (t) => {
       sql("SELECT count(*) FROM tool_metrics WHERE method = 'initialize' AND client_name = 'mcp-inspector'"),
     );
   });
+
+  await t.test(
+    'npm run dashboards:pictures draws every panel with what Prometheus holds, and says that it is not Grafana',
+    async (t) => {
+      await promisify(execFile)(
+        process.execPath,
+        [join(ROOT, 'scripts/dashboard-pictures.ts'), '--prometheus', prometheus.url, '--minutes', '5', '--to', folder],
+        { cwd: ROOT },
+      );
+      for (const { uid, title, panels } of [analytics, health]) {
+        const picture = readFileSync(join(folder, `${uid}.svg`), 'utf8');
+        t.match(picture, /^<svg xmlns/);
+        for (const text of [title, 'Not a screenshot of Grafana', ...panels.map((panel) => panel.title)]) {
+          t.ok(picture.includes(`>${text}`), `${uid}: ${text}`);
+        }
+        t.notMatch(picture, /no data|NaN|undefined/, `${uid}: no panel is without data`);
+      }
+      const drawn = readFileSync(join(folder, `${analytics.uid}.svg`), 'utf8');
+      const range = { __range: '5m' };
+      t.ok(drawn.includes(`>${Math.round(await valueOf('Failed tool calls', range))}<`), 'the number of the panel');
+    },
+  );
 });

@@ -1,4 +1,4 @@
-/** The Helm chart: linted, and rendered with its defaults and with everything switched on. */
+/** The Helm chart: linted, rendered with its defaults and with everything switched on, and held against Kubernetes' schemas. */
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,8 +31,9 @@ t.test('the defaults: one pod with a volume, its service, and who may reach it',
   t.notMatch(rendered, /apiKey|API_KEY/i, 'no secret has a default');
 });
 
-t.test('everything switched on', { skip }, async (t) => {
-  const values = join(t.testdir({}), 'values.json');
+/** A file of values with every switch on. */
+function everything(folder: string): string {
+  const values = join(folder, 'values.json');
   writeFileSync(
     values,
     JSON.stringify({
@@ -49,7 +50,35 @@ t.test('everything switched on', { skip }, async (t) => {
       imagePullSecrets: [{ name: 'registry' }],
     }),
   );
-  const rendered = await template('--values', values);
+  return values;
+}
+
+/** Both ends of what the chart says it is for, by the schemas of those releases; `--strict` refuses fields that they do not know. */
+const RELEASES = ['1.27', '1.37'];
+const kubernetesValidate = programPath('kubernetes-validate');
+const isValid = async (rendered: string, folder: string): Promise<void> => {
+  const file = join(folder, 'rendered.yaml');
+  // Custom resources have no schema there.
+  writeFileSync(file, rendered.replaceAll(/^---\n(?:(?!^---)[^])*?^kind: ServiceMonitor$(?:(?!^---)[^])*/gm, ''));
+  for (const release of RELEASES) {
+    await run(kubernetesValidate ?? '', ['--strict', '--quiet', '-k', `${release}.0`, file]);
+  }
+};
+
+t.test(
+  'what is rendered fits the schemas of Kubernetes',
+  { skip: skip || skipWithout(kubernetesValidate, 'kubernetes-validate of PyPI') },
+  async (t) => {
+    const folder = t.testdir({});
+    await t.resolves(isValid(await template(), folder));
+    await t.resolves(isValid(await template('--values', everything(folder)), folder));
+    const wrong = (await template()).replace('replicas: 1', 'replicas: one');
+    await t.rejects(isValid(wrong, folder), 'and what does not fit is seen');
+  },
+);
+
+t.test('everything switched on', { skip }, async (t) => {
+  const rendered = await template('--values', everything(t.testdir({})));
   t.strictSame(kindsOf(rendered), ['ConfigMap', 'NetworkPolicy', 'Service', 'ServiceMonitor', 'StatefulSet']);
   for (const part of ['name: "gateway-keys"', 'storageClassName: fast', 'release: prometheus', 'team: monitoring']) {
     t.ok(rendered.includes(part), part);

@@ -1,7 +1,7 @@
 /** "MCP Analytics Comprehensive": what clients, servers and tools do, from what services reported. */
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 import { frame, valuesOf } from './frame.ts';
-import { course, NONE_IS_GOOD, number, ranking, rows, shares, SUCCESS } from './panels.ts';
+import { course, number, ranking, rows, shares, SUCCESS } from './panels.ts';
 import { countOf, percentage, quantile, select, sumBy, type Service } from './promql.ts';
 
 const AUTH = 'mcp_auth_requests_total';
@@ -45,11 +45,10 @@ const overview = [
     total(TOOLS, CALLS),
     'tools/call',
   ]),
-  number(
-    'Failed tool calls',
-    { description: 'tools/call requests that failed within the range.', span: 4, thresholds: NONE_IS_GOOD },
-    [`${total(TOOLS, `${CALLS},success="false"`)} or ${total(TOOLS, CALLS)} * 0`, 'failed'],
-  ),
+  number('Failed tool calls', { description: 'tools/call requests that failed within the range.', span: 4 }, [
+    `${total(TOOLS, `${CALLS},success="false"`)} or ${total(TOOLS, CALLS)} * 0`,
+    'failed',
+  ]),
 ] as const;
 
 const activity = [
@@ -74,10 +73,17 @@ const activity = [
 ] as const;
 
 const authentication = [
-  course('Authentication flow', { description: 'Authentications per interval, by outcome.', span: 10, draw: 'bars' }, [
-    perInterval(AUTH, 'success'),
-    'success: {{success}}',
-  ]),
+  course(
+    'Authentication flow',
+    {
+      description: 'Authentications per interval, by outcome.',
+      span: 10,
+      draw: 'bars',
+      colors: { succeeded: 'green', failed: 'red' },
+    },
+    [perInterval(AUTH, '', 'success="true"'), 'succeeded'],
+    [perInterval(AUTH, '', 'success="false"'), 'failed'],
+  ),
   course(
     'Authentication latency',
     { description: 'How long authentications take.', span: 8, unit: 's', draw: 'lines' },
@@ -105,7 +111,7 @@ const tools = [
   ]),
   rows(
     'Tools',
-    { description: 'tools/call over the chosen range.', span: 24 },
+    { description: 'tools/call over the chosen range.', span: 24, height: 10 },
     ['server_name', 'tool_name'],
     [
       { name: 'calls', expr: total(TOOLS, CALLS, 'server_name, tool_name') },
@@ -124,7 +130,7 @@ const tools = [
   ),
   rows(
     'Servers',
-    { description: 'All requests over the chosen range.', span: 24 },
+    { description: 'All requests over the chosen range.', span: 24, height: 7 },
     ['server_name'],
     [
       { name: 'requests', expr: total(TOOLS, '', 'server_name') },
@@ -201,6 +207,10 @@ const registry = [
     },
     [percentage('mcp_health_checks_total', 'healthy="true"'), 'healthy'],
   ),
+  ranking('Custom metrics', { description: 'Sums of the values sent, by name, over the chosen range.', span: 24 }, [
+    top(total('mcp_custom_total', '', 'metric_name')),
+    '{{metric_name}}',
+  ]),
 ] as const;
 
 const ANY = '__name__=~"mcp_.+_total|mcp_protocol_latency_seconds_count",__name__!~"mcp_gateway_.+"';
@@ -228,6 +238,6 @@ export const analytics = (): Dashboard =>
       ['Authentication', ...authentication],
       ['Tools and servers', ...tools],
       ['Errors', ...errors],
-      ['Discovery and registry', ...registry],
+      ['Discovery, registry, custom', ...registry],
     ],
   });

@@ -55,13 +55,14 @@ const intake = [
     'Fate of metrics',
     { description: 'Metrics per interval, by what became of them.', span: 12, draw: 'bars' },
     ...FATES.map(
-      ([fate, label]) => [rise(`metrics_${fate}_total`, label), label === '' ? fate : `${fate}: {{${label}}}`] as const,
+      ([fate, label]) => [rise(`metrics_${fate}_total`, label), label === '' ? fate : `${fate} {{${label}}}`] as const,
     ),
   ),
-  course('Requests', { description: 'Requests per interval, by answer.', span: 12, draw: 'bars' }, [
-    rise('requests_total', 'code'),
-    '{{code}}',
-  ]),
+  course(
+    'Requests',
+    { description: 'Requests per interval, by answer.', span: 12, draw: 'bars', colors: { ok: 'green' } },
+    [rise('requests_total', 'code'), '{{code}}'],
+  ),
   course(
     'Latency of ingest',
     {
@@ -81,8 +82,8 @@ const intake = [
       span: 12,
       draw: 'bars',
     },
-    [rise('rate_limited_requests_total', 'service'), 'limited: {{service}}'],
-    [rise('unauthenticated_requests_total', 'address_class'), 'unauthenticated: {{address_class}}'],
+    [rise('rate_limited_requests_total', 'service'), 'limited {{service}}'],
+    [rise('unauthenticated_requests_total', 'address_class'), 'unauthenticated {{address_class}}'],
   ),
 ] as const;
 
@@ -97,7 +98,7 @@ const sinks = [
   ]),
   course('Write failures', { description: 'Failed writes per interval; each is tried again.', span: 8, draw: 'bars' }, [
     rise('sink_write_failures_total', 'sink'),
-    '{{sink}}',
+    'failed {{sink}}',
   ]),
   course('Write duration (p95)', { description: 'One write, by sink.', span: 12, unit: 's', draw: 'lines' }, [
     quantile(0.95, `${GATEWAY}sink_write_duration_seconds_bucket`, 'sink'),
@@ -105,7 +106,7 @@ const sinks = [
   ]),
   rows(
     'Accounting of sinks',
-    { description: 'accepted + recovered = delivered + queued + set aside + skipped', span: 12 },
+    { description: 'accepted + recovered = delivered + queued + set aside + skipped', span: 12, height: 8 },
     ['sink'],
     (
       [

@@ -76,6 +76,8 @@ export const number = (title: string, look: Look, ...expressions: readonly Expre
 interface CourseLook extends Look {
   /** Counts per interval are bars, stacked; all else is lines. */
   readonly draw: 'bars' | 'lines';
+  /** Colours by legend, where a series has a meaning of its own. */
+  readonly colors?: Readonly<Record<string, string>>;
 }
 
 /** Values over time. */
@@ -101,6 +103,9 @@ export function course(title: string, look: CourseLook, ...expressions: readonly
     )
     .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi))
     .targets(queries(expressions, (query) => query.range()));
+  for (const [name, fixedColor] of Object.entries(look.colors ?? {})) {
+    panel.overrideByName(name, [{ id: 'color', value: { mode: 'fixed', fixedColor } }]);
+  }
   return look.draw === 'lines'
     ? panel.drawStyle(common.GraphDrawStyle.Line).fillOpacity(8)
     : panel
@@ -157,13 +162,18 @@ interface Column {
 }
 
 /** One row per combination of `labels`, one column per expression. */
-export function rows(title: string, look: Look, labels: readonly string[], columns: readonly Column[]): Panel {
+export function rows(
+  title: string,
+  look: Look & { readonly height: number },
+  labels: readonly string[],
+  columns: readonly Column[],
+): Panel {
   const refIds = columns.map((_, index) => String.fromCharCode(65 + index));
   const panel = new table.PanelBuilder()
     .title(title)
     .description(look.description)
     .datasource(DATASOURCE)
-    .height(9)
+    .height(look.height)
     .span(look.span)
     .noValue('')
     .filterable(true)

@@ -11,7 +11,8 @@ export type Service =
   | 'mcp_tool_discovery_duration_seconds_bucket'
   | 'mcp_registry_operations_total'
   | 'mcp_registry_operation_duration_seconds_bucket'
-  | 'mcp_health_checks_total';
+  | 'mcp_health_checks_total'
+  | 'mcp_custom_total';
 
 /** The label that a dashboard variable filters, by metric. `method` of an authentication is not that of a tool. */
 const VARIABLES: readonly (readonly [prefix: string, labels: Readonly<Record<string, string>>])[] = [
@@ -29,11 +30,12 @@ export function select(metric: Service, more = ''): string {
 
 /**
  * By how much a counter rose within `window`, the first sample of each series included, which `increase()` and `rate()`
- * leave out. The gateway's counters survive its restarts, so the plain difference is right. What was last seen within an
- * hour before the window counts as its start: a short outage does not count everything anew.
+ * leave out. What was last seen within an hour before the window counts as its start: a short outage does not count
+ * everything anew. The totals survive the gateway's restarts; what does not (its own counters, a series that was evicted)
+ * is lower than before, and counts from where it began anew.
  */
 export const countOf = (selector: string, window = '$__range'): string =>
-  `clamp_min(${selector} - (last_over_time(${selector}[1h] offset ${window}) or ${selector} * 0), 0)`;
+  `(${selector} - (last_over_time(${selector}[1h] offset ${window}) <= ${selector} or ${selector} * 0))`;
 
 /** `sum by (labels) (…)`; without labels the sum of all. */
 export const sumBy = (labels: string, vector: string): string =>
