@@ -133,6 +133,8 @@ for (const [name, { env, header, value }] of Object.entries(VENDORS)) {
     });
     t.match(page, /mcp_tool_executions_total/);
     t.equal(seen[0]?.[header], value, header);
+    if (name === 'hybrid')
+      t.equal(sumOf(await collector.page(), 'mcp_tool_executions_total'), 12, 'and on its own page');
   });
 }
 
