@@ -21,7 +21,7 @@ interface Inspected {
   readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> };
 }
 
-t.test('the image and the compose file, run', { skip, timeout: 400_000 }, async (t) => {
+t.test('the image and the compose file, run', { skip, timeout: 600_000 }, async (t) => {
   const engine = startEngine({
     GATEWAY_IMAGE: IMAGE,
     METRICS_SERVICE_BIND: HOST,
