@@ -85,8 +85,10 @@ export function startEngine(env: Readonly<Record<string, string>>): Engine {
       await rm(archive);
     },
     stop: async () => {
-      await engine.podman('rm', '--all', '--force', '--volumes').catch(() => {});
-      await run('rm', ['-rf', folder]);
+      // What others require is refused as long as those are there: three rounds for the three storeys of the compose file.
+      const removeAll = (): Promise<string> => engine.podman('rm', '--all', '--force', '--volumes', '--time=2');
+      await removeAll().catch(removeAll).catch(removeAll);
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   return engine;
