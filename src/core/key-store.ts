@@ -33,6 +33,14 @@ export interface NewKey {
   readonly expiresAt?: number;
 }
 
+export interface KeyChange {
+  readonly description?: string;
+  readonly scopes?: readonly Scope[];
+  readonly limits?: Limits;
+  /** Null: it never expires. */
+  readonly expiresAt?: number | null;
+}
+
 export interface KeyStore {
   /**
    * Finds the live key with this SHA-256 (hexadecimal) in memory: never reads a disk, never waits.
@@ -46,8 +54,12 @@ export interface KeyStore {
   readonly list: () => Promise<readonly KeyRecord[]>;
   /** Makes a key. `secret` is shown once and stored only as its SHA-256. */
   readonly create: (key: NewKey) => Promise<{ record: KeyRecord; secret: string }>;
-  readonly update: (id: string, change: Partial<Omit<NewKey, 'service'>>) => Promise<KeyRecord | undefined>;
-  /** A new secret under a new id; the old one works for `overlapMs` more. */
+  /** Throws a Refusal for other scopes of an environment's key. */
+  readonly update: (id: string, change: KeyChange) => Promise<KeyRecord | undefined>;
+  /**
+   * A new secret under a new id, with all else of the old one, which works for `overlapMs` more.
+   * Throws a Refusal for a key that has ended: nobody who lost it gets back in this way.
+   */
   readonly rotate: (id: string, overlapMs: number) => Promise<{ record: KeyRecord; secret: string } | undefined>;
   readonly revoke: (id: string) => Promise<KeyRecord | undefined>;
   /**

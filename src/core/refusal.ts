@@ -11,7 +11,7 @@ export const REFUSALS = {
   conflict: { status: 409, title: 'Conflict' },
   too_large: { status: 413, title: 'Content too large' },
   unsupported_media: { status: 415, title: 'Unsupported media type' },
-  invalid: { status: 422, title: 'Invalid metrics' },
+  invalid: { status: 422, title: 'Invalid content' },
   headers_too_large: { status: 431, title: 'Request header fields too large' },
   rate_limited: { status: 429, title: 'Rate limit exceeded' },
   internal: { status: 500, title: 'Internal error' },

@@ -1,6 +1,7 @@
 /** The shapes of all answers, as schemas: the OpenAPI document is made from them, and tests hold the answers to them. */
 import * as v from 'valibot';
 import { REFUSALS, type RefusalCode } from '../core/refusal.ts';
+import { parseTimestamp } from '../core/timestamp.ts';
 import { RETENTION_TABLES } from '../sinks/sqlite/retention-policies.ts';
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -84,16 +85,34 @@ export const KeyWithSecret = v.object({
   secret: v.pipe(v.string(), says('shown this once; only its SHA-256 is stored')),
 });
 
+const A_TIME = 'expected a time with an offset, such as 2027-01-31T12:00:00Z';
 const keyFields = {
-  description: v.optional(v.pipe(v.string(), v.maxLength(500))),
-  scopes: v.optional(SCOPES),
+  description: v.optional(
+    v.pipe(
+      v.string(),
+      v.maxLength(500),
+      v.regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, 'expected one line of text without control characters'),
+    ),
+  ),
+  scopes: v.optional(v.pipe(SCOPES, says('the same one twice counts once'))),
   requests_per_minute: v.optional(
     v.pipe(
       v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000_000))),
       says('null: the default'),
     ),
   ),
-  expires_at: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  expires_at: v.optional(
+    v.pipe(
+      v.nullable(
+        v.pipe(
+          v.string(),
+          v.isoTimestamp(A_TIME),
+          v.check((text) => Number.isFinite(parseTimestamp(text)), A_TIME),
+        ),
+      ),
+      says('from then on it is refused; null: never'),
+    ),
+  ),
 };
 export const NewKey = v.strictObject({
   service: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.maxLength(100)),

@@ -1,6 +1,6 @@
 /** `/admin/keys`: keys are made, listed, changed, rotated and revoked; a secret is shown once and kept nowhere. */
 import { Hono } from 'hono';
-import type { KeyRecord, Limits } from '../core/key-store.ts';
+import type { KeyChange as StoredChange, KeyRecord } from '../core/key-store.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
 import { KeyChange, NewKey, Rotation } from './answers.ts';
@@ -47,8 +47,11 @@ export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
         const { service, ...rest } = await readBody(c, NewKey);
-        const { scopes = ['ingest'] as const, ...change } = changeOf(rest);
-        const { record, secret } = await keys.create({ service, scopes, ...change });
+        const { scopes = ['ingest'] as const, expiresAt, ...change } = changeOf(rest);
+        if (typeof expiresAt === 'number' && expiresAt <= clock.now())
+          throw new Refusal('invalid', 'expires_at: expected a time to come; this key would be refused from the start');
+        const expiry = typeof expiresAt === 'number' ? { expiresAt } : undefined;
+        const { record, secret } = await keys.create({ service, scopes, ...change, ...expiry });
         log.info({ by, key: record.id, service, scopes }, 'key created');
         return c.json({ key: show(record), secret }, 201);
       },
@@ -73,13 +76,14 @@ export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       '/admin/keys/:id',
       operation({
         summary: 'Change description, scopes, limit or expiry of a key',
+        description: 'What is not named stays. Keys of the environment have the scope `ingest` alone.',
         tag: 'keys',
         needs: ADMIN,
         path: ID,
         body: KeyChange,
         bodyRequired: true,
         answers: { 200: { description: 'The key as it is now', shape: 'Key' } },
-        refusals: ['not_found', 'malformed', 'too_large', 'invalid'],
+        refusals: ['not_found', 'malformed', 'conflict', 'too_large', 'invalid'],
       }),
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
@@ -93,14 +97,15 @@ export function keyRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       '/admin/keys/:id/rotate',
       operation({
         summary: 'Replace a key by a new one',
-        description: 'The new key has an id of its own; the old one works for the overlap.',
+        description:
+          'The new key has an id of its own and all else of the old one, which works for the overlap. A key that has ended is not rotated.',
         tag: 'keys',
         needs: ADMIN,
         path: ID,
         query: Rotation,
         body: Rotation,
         answers: { 201: { description: 'The new key, and its secret for this once', shape: 'KeyWithSecret' } },
-        refusals: ['not_found', 'malformed', 'too_large', 'invalid'],
+        refusals: ['not_found', 'malformed', 'conflict', 'too_large', 'invalid'],
       }),
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
@@ -140,17 +145,15 @@ interface Change {
   readonly description?: string | undefined;
   readonly scopes?: KeyRecord['scopes'] | undefined;
   readonly requests_per_minute?: number | null | undefined;
-  readonly expires_at?: string | undefined;
+  readonly expires_at?: string | null | undefined;
 }
 
-function changeOf({ description, scopes, requests_per_minute: perMinute, expires_at: expires }: Change) {
-  const limits: Limits | undefined =
-    perMinute === undefined ? undefined : perMinute === null ? {} : { requestsPerMinute: perMinute };
+function changeOf({ description, scopes, requests_per_minute: perMinute, expires_at: expires }: Change): StoredChange {
   return {
     ...(description === undefined ? undefined : { description }),
-    ...(scopes === undefined ? undefined : { scopes }),
-    ...(limits === undefined ? undefined : { limits }),
-    ...(expires === undefined ? undefined : { expiresAt: parseTimestamp(expires) }),
+    ...(scopes === undefined ? undefined : { scopes: [...new Set(scopes)] }),
+    ...(perMinute === undefined ? undefined : { limits: perMinute === null ? {} : { requestsPerMinute: perMinute } }),
+    ...(expires === undefined ? undefined : { expiresAt: expires === null ? null : parseTimestamp(expires) }),
   };
 }
 

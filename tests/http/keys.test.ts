@@ -48,7 +48,7 @@ async function start(t: Test) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };
-  return { gateway, call, send, until, admin };
+  return { gateway, call, send, until, admin, keys };
 }
 
 t.test('a key is made, shown once, used, changed, rotated and revoked', async (t) => {
@@ -112,13 +112,23 @@ t.test('what makes no sense is refused, and unknown keys are not found', async (
     [{ service: 'a', scopes: [] }, /^scopes: /],
     [{ service: 'a', scopes: ['root'] }, /^scopes\[0\]: /],
     [{ service: 'a', requests_per_minute: 0 }, /^requests_per_minute: /],
-    [{ service: 'a', expires_at: 'tomorrow' }, /^expires_at: /],
+    [{ service: 'a', expires_at: 'tomorrow' }, /^expires_at: expected a time with an offset, such as 2/],
+    [{ service: 'a', expires_at: '2099-02-30T00:00:00Z' }, /^expires_at: expected a time/],
+    [{ service: 'a', expires_at: '2001-01-01T00:00:00Z' }, /^expires_at: expected a time to come/],
+    [{ service: 'a', description: 'two\nlines' }, /^description: expected one line of text/],
+    [{ service: 'a', description: '\u001b[31mred' }, /^description: expected one line of text/],
     [{ service: 'a', secret: 'of my own' }, /^a parameter is unknown; there are service, /],
   ] as const) {
     const { status, json } = await call('POST', '/admin/keys', body);
     t.equal(status, 422, JSON.stringify(body));
     t.match(json['detail'], detail);
   }
+  const { json: listed } = await call('GET', '/admin/keys');
+  t.same(
+    (listed['keys'] as { service: string }[]).map(({ service }) => service),
+    ['operations'],
+    'none of them made a key',
+  );
   for (const [method, path] of [
     ['GET', '/admin/keys/key_0000000000000000'],
     ['PATCH', '/admin/keys/key_0000000000000000'],
@@ -146,4 +156,54 @@ t.test('whoever sends a key that has ended is told so', async (t) => {
   await until(other.json.secret, 401);
   t.match((await send(other.json.secret)).detail, /^Inactive API key: it was revoked/);
   t.match((await send('guess')).detail, /^Unknown API key/);
+});
+
+t.test('an expiry is set, moved and taken back', async (t) => {
+  const { call, until } = await start(t);
+  const made = await call('POST', '/admin/keys', { service: 'a', expires_at: null, scopes: ['ingest', 'ingest'] });
+  t.match(made.json.key, { expires_at: null, scopes: ['ingest'] });
+  const path = `/admin/keys/${made.json.key.id}`;
+  const at = '2001-01-01T00:00:00.000Z';
+  t.match((await call('PATCH', path, { expires_at: at })).json, { expires_at: at, state: 'expired' });
+  await until(made.json.secret, 401);
+  t.match((await call('PATCH', path, { description: 'x' })).json, { expires_at: at }, 'what is not named stays');
+  t.match((await call('PATCH', path, { expires_at: null })).json, { expires_at: null, state: 'active' });
+  await until(made.json.secret, 200);
+  t.match((await call('PATCH', path, {})).json, { usage_count: 1 }, 'a change shows the uses as they are');
+});
+
+t.test('a key that has ended is not brought back by a rotation', async (t) => {
+  const { call } = await start(t);
+  const { key: revoked } = (await call('POST', '/admin/keys', { service: 'a' })).json;
+  const { key: expired } = (await call('POST', '/admin/keys', { service: 'b' })).json;
+  await call('DELETE', `/admin/keys/${revoked.id}`);
+  await call('PATCH', `/admin/keys/${expired.id}`, { expires_at: '2001-01-01T00:00:00Z' });
+  for (const { id } of [revoked, expired]) {
+    const { status, json } = await call('POST', `/admin/keys/${id}/rotate`);
+    t.match({ status, json }, { status: 409, json: { code: 'conflict', detail: /create a new one/ } });
+  }
+  const { json } = await call('GET', '/admin/keys');
+  t.equal((json['keys'] as unknown[]).length, 3, 'no key was made');
+});
+
+t.test('keys of the environment have the scope ingest, whatever is asked for', async (t) => {
+  const { call, keys, send } = await start(t);
+  const { secret } = (await call('POST', '/admin/keys', { service: 'a', scopes: ['admin'] })).json;
+  await keys.syncEnvironment([
+    { service: 'env', secret: 'of the environment' },
+    { service: 'adopted', secret },
+  ]);
+  const all = await keys.list();
+  t.same(
+    all.filter(({ origin }) => origin === 'environment').map(({ service, scopes }) => [service, scopes]),
+    [
+      ['adopted', ['ingest']],
+      ['env', ['ingest']],
+    ],
+  );
+  const id = all.find(({ service }) => service === 'env')?.id ?? '';
+  const refused = await call('PATCH', `/admin/keys/${id}`, { scopes: ['admin'] });
+  t.match(refused, { status: 409, json: { code: 'conflict', detail: /scope ingest alone/ } });
+  t.match((await call('PATCH', `/admin/keys/${id}`, { description: 'blue' })).json, { scopes: ['ingest'] });
+  t.equal((await send('of the environment')).status, 200);
 });

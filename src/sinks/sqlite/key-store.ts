@@ -2,7 +2,8 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyRecord, KeyStore } from '../../core/key-store.ts';
 import type { Clock, Log, Timer } from '../../core/ports.ts';
-import type { StoredKey } from './keys-table.ts';
+import { Refusal } from '../../core/refusal.ts';
+import { hasEnded, type StoredKey } from './keys-table.ts';
 import { openStore } from './store.ts';
 
 export interface KeyStoreOptions {
@@ -34,8 +35,7 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
   let timer: Timer | undefined;
   let closed = false;
 
-  const isLive = ({ expiresAt, revokedAt }: KeyRecord): boolean =>
-    revokedAt === undefined && (expiresAt === undefined || expiresAt > clock.now());
+  const isLive = (record: KeyRecord): boolean => !hasEnded(record, clock.now());
   const learn = (changed: readonly StoredKey[], all: boolean): void => {
     if (all) bySha.clear();
     for (const { sha256: digest, record } of changed) bySha.set(digest, { digest: Buffer.from(digest, 'hex'), record });
@@ -80,6 +80,8 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
   }
   schedule();
 
+  const shown = (key: StoredKey | undefined): KeyRecord | undefined =>
+    key === undefined ? undefined : withUse(key.record);
   const withUse = (record: KeyRecord): KeyRecord => {
     const use = usage.get(record.id);
     return use === undefined
@@ -123,25 +125,30 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
       await keys.insert({ sha256: sha256(secret), record });
       return { record, secret };
     },
-    update: async (id, change) => (await keys.update(id, change))?.record,
+    update: async (id, change) => {
+      if (change.scopes !== undefined) expectOwnScopes(await keys.list(), id);
+      return shown(await keys.update(id, change));
+    },
     rotate: async (id, overlapMs) => {
       const secret = newSecret();
       const now = clock.now();
       const next = { id: newId(), createdAt: now, sha256: sha256(secret) };
       const changed = await keys.rotate(id, next, now + overlapMs);
       const made = changed.find(({ record }) => record.id === next.id);
-      return made === undefined ? undefined : { record: made.record, secret };
+      if (made !== undefined) return { record: made.record, secret };
+      if (changed.length > 0) throw endedKey();
+      return undefined;
     },
-    revoke: async (id) => (await keys.revoke(id, clock.now()))?.record,
+    revoke: async (id) => shown(await keys.revoke(id, clock.now())),
     syncEnvironment: async (wanted) => {
-      const { revoked, repeated } = await keys.syncEnvironment(
+      const { ended, repeated } = await keys.syncEnvironment(
         wanted.map(({ service, secret }) => ({ id: newId(), service, sha256: sha256(secret) })),
         clock.now(),
       );
-      for (const service of revoked) {
+      for (const service of ended) {
         log.warn(
           { service },
-          'the environment names a key that was revoked; it stays so: give the service a new value',
+          'the environment names a key that was revoked or has expired; it stays so: give the service a new value',
         );
       }
       for (const service of repeated) {
@@ -158,3 +165,16 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
     },
   };
 }
+
+/** @throws Refusal for a key of the environment, whose scope is given */
+function expectOwnScopes(keys: readonly StoredKey[], id: string): void {
+  const known = keys.find(({ record }) => record.id === id);
+  if (known?.record.origin !== 'environment') return;
+  throw new Refusal(
+    'conflict',
+    'This key comes from the environment (METRICS_API_KEY_…), and such keys have the scope ingest alone; create another one for other scopes.',
+  );
+}
+
+const endedKey = (): Refusal =>
+  new Refusal('conflict', 'This key was revoked or has expired, so it is not rotated; create a new one.');

@@ -1,6 +1,6 @@
 /** The table of API keys, as the writer's thread reads and changes it. */
 import type Database from 'better-sqlite3';
-import type { KeyRecord, Limits, Scope } from '../../core/key-store.ts';
+import type { KeyChange, KeyRecord, Scope } from '../../core/key-store.ts';
 
 /** A key with what finds it. The secret itself is nowhere. */
 export interface StoredKey {
@@ -8,29 +8,25 @@ export interface StoredKey {
   readonly record: KeyRecord;
 }
 
-export interface KeyChange {
-  readonly description?: string;
-  readonly scopes?: readonly Scope[];
-  readonly limits?: Limits;
-  readonly expiresAt?: number;
-}
-
 export interface KeysTable {
   readonly list: () => StoredKey[];
   readonly insert: (key: StoredKey) => void;
   readonly update: (id: string, change: KeyChange) => StoredKey | undefined;
   readonly revoke: (id: string, at: number) => StoredKey | undefined;
-  /** Inserts `next` and lets the old key expire at `oldExpiresAt`, or when it would have anyway. */
+  /**
+   * Inserts `next` and lets the old key expire at `oldExpiresAt`, or when it would have anyway.
+   * @returns the new key and the old one; the old one alone where it has ended already and nothing was changed
+   */
   readonly rotate: (
     id: string,
     next: Pick<KeyRecord, 'id' | 'createdAt'> & { sha256: string },
     oldExpiresAt: number,
   ) => StoredKey[];
-  /** @returns what changed, and the services whose key an operator has revoked */
+  /** @returns what changed, and the services whose key an operator has revoked or let expire */
   readonly syncEnvironment: (
     keys: readonly { readonly id: string; readonly service: string; readonly sha256: string }[],
     at: number,
-  ) => { readonly changed: StoredKey[]; readonly revoked: string[]; readonly repeated: string[] };
+  ) => { readonly changed: StoredKey[]; readonly ended: string[]; readonly repeated: string[] };
   readonly addUse: (uses: readonly (readonly [id: string, count: number, at: number])[]) => void;
   /** Changes with every change of keys by whatever process. */
   readonly generation: () => number;
@@ -69,6 +65,10 @@ const toStored = (row: Row): StoredKey => ({
   },
 });
 
+/** Revoked, or past its expiry. */
+export const hasEnded = ({ expiresAt, revokedAt }: Pick<KeyRecord, 'expiresAt' | 'revokedAt'>, now: number): boolean =>
+  revokedAt !== undefined || (expiresAt !== undefined && expiresAt <= now);
+
 export function openKeysTable(db: Database.Database): KeysTable {
   const all = db.prepare<[], Row>('SELECT * FROM api_keys ORDER BY created_at, id');
   const byId = db.prepare<[string], Row>('SELECT * FROM api_keys WHERE id = ?');
@@ -85,7 +85,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
     'UPDATE api_keys SET expires_at = ? WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)',
   );
   const adopt = db.prepare(
-    "UPDATE api_keys SET service = ?, origin = 'environment', revoked_at = NULL, revoked_by = NULL WHERE id = ?",
+    `UPDATE api_keys SET service = ?, origin = 'environment', scopes = '["ingest"]', revoked_at = NULL, revoked_by = NULL WHERE id = ?`,
   );
   const use = db.prepare(
     'UPDATE api_keys SET usage_count = usage_count + ?, last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?',
@@ -123,7 +123,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
         description ?? record.description,
         JSON.stringify(scopes ?? record.scopes),
         (limits ?? record.limits).requestsPerMinute ?? null,
-        expiresAt ?? record.expiresAt ?? null,
+        expiresAt === undefined ? (record.expiresAt ?? null) : expiresAt,
         id,
       );
       return get(id);
@@ -135,7 +135,8 @@ export function openKeysTable(db: Database.Database): KeysTable {
     rotate: db.transaction((...[id, next, oldExpiresAt]: Parameters<KeysTable['rotate']>) => {
       const old = get(id);
       if (old === undefined) return [];
-      const { lastUsedAt: _unused, revokedAt: _revoked, ...kept } = old.record;
+      const { lastUsedAt: _unused, ...kept } = old.record;
+      if (hasEnded(kept, next.createdAt)) return [old];
       insert({
         sha256: next.sha256,
         record: { ...kept, id: next.id, origin: 'created', createdAt: next.createdAt, usageCount: 0 },
@@ -145,7 +146,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
     }).immediate,
     syncEnvironment: db.transaction((...[keys, at]: Parameters<KeysTable['syncEnvironment']>) => {
       const changed: StoredKey[] = [];
-      const revoked: string[] = [];
+      const ended: string[] = [];
       const repeated: string[] = [];
       const kept = new Set<string>();
       for (const { id, service, sha256 } of keys) {
@@ -168,8 +169,8 @@ export function openKeysTable(db: Database.Database): KeysTable {
         } else if (kept.has(row.id)) repeated.push(service);
         else {
           kept.add(row.id);
-          if (row.revoked_by === 'operator') {
-            revoked.push(service);
+          if (row.revoked_by === 'operator' || (row.expires_at !== null && row.expires_at <= at)) {
+            ended.push(service);
             continue;
           }
           if (row.origin === 'environment' && row.service === service && row.revoked_at === null) continue;
@@ -184,7 +185,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
         const now = get(row.id);
         if (now !== undefined) changed.push(now);
       }
-      return { changed, revoked, repeated };
+      return { changed, ended, repeated };
     }).immediate,
     addUse: db.transaction((uses: Parameters<KeysTable['addUse']>[0]) => {
       for (const [id, count, at] of uses) use.run(count, at, id);

@@ -1,6 +1,6 @@
 /** What the writer's thread does on request: the only code that writes to the database file. */
 import type { Checkpoint } from '../../core/journal.ts';
-import type { KeyRecord } from '../../core/key-store.ts';
+import type { KeyChange, KeyRecord } from '../../core/key-store.ts';
 import type { DictionaryTable } from './cleanup-slices.ts';
 import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
 import type { PolicyChange } from './retention-table.ts';
@@ -8,7 +8,7 @@ import type { EventWriter } from './event-writer.ts';
 import type { WriterCaps } from './writer-caps.ts';
 import type { RollupCaps } from './rollup-writer.ts';
 import type { ImportTable, StoredAnchor } from './import-table.ts';
-import type { KeyChange, KeysTable, StoredKey } from './keys-table.ts';
+import type { KeysTable, StoredKey } from './keys-table.ts';
 import { openConnection } from './writer-connection.ts';
 
 export interface WriterSettings {
