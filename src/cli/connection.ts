@@ -221,6 +221,14 @@ function connection(target: string, running: boolean, sendTo: Send): Connection 
   };
 }
 
+const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
+  400: EXIT.usage,
+  401: EXIT.denied,
+  403: EXIT.denied,
+  404: EXIT.notFound,
+  422: EXIT.usage,
+};
+
 /** The problem's detail is written for people; its status says which exit code fits. */
 function failureOf(status: number, body: string): CommandFailed {
   let detail = body.slice(0, 500);
@@ -229,8 +237,5 @@ function failureOf(status: number, body: string): CommandFailed {
   } catch {
     // Not JSON: some proxy's own page.
   }
-  return new CommandFailed(
-    `${status}: ${detail}`,
-    status === 404 ? EXIT.notFound : status === 400 || status === 422 ? EXIT.usage : EXIT.failed,
-  );
+  return new CommandFailed(`${status}: ${detail}`, EXIT_OF_STATUS[status] ?? EXIT.failed);
 }

@@ -20,6 +20,8 @@ const positive = (text: string): number => {
 const TICK_MS = 200;
 /** As many as one request may carry. */
 const MAX_METRICS = 1000;
+/** Between lines where the output is no terminal. */
+const QUIET_MS = 10_000;
 
 export function demoCommand(command: Command): Command {
   return command
@@ -30,44 +32,69 @@ export function demoCommand(command: Command): Command {
     .action(async ({ rate, duration, service, ...where }: DemoOptions) => {
       const connection = await connect(where);
       const key = await temporaryKey(connection);
-      const next = demoTraffic();
-      const live = process.stderr.isTTY === true;
-      const began = performance.now();
-      let due = 0;
-      let accepted = 0;
-      let lastLine = 0;
-      let stopping = false;
-      process.once('SIGINT', () => (stopping = true));
-      process.once('SIGTERM', () => (stopping = true));
-      const waiting: DemoMetric[] = [];
-      const tell = (end: string): void => {
-        const seconds = (performance.now() - began) / 1000;
-        process.stderr.write(
-          `${live ? '\r\u001B[K' : ''}${accepted} metrics accepted by ${connection.target} in ${seconds.toFixed(0)} s (${(accepted / Math.max(seconds, 0.1)).toFixed(0)}/s)${end}`,
-        );
-      };
-
-      for (
-        let tick = 1;
-        !stopping && (duration === undefined || performance.now() - began < duration * 1000);
-        tick += 1
-      ) {
-        due += (rate * TICK_MS) / 1000;
-        while (waiting.length < due) waiting.push(...next(Date.now()));
-        while (due >= 1) {
-          const metrics = waiting.splice(0, Math.min(Math.floor(due), MAX_METRICS));
-          due -= metrics.length;
-          accepted += await sendBatch(connection, key.secret, service, metrics);
-        }
-        if (live || performance.now() - lastLine > 10_000) {
-          lastLine = performance.now();
-          tell(live ? '' : '\n');
-        }
-        await sleep(Math.max(0, began + tick * TICK_MS - performance.now()));
+      const stop = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+      if (duration !== undefined) setTimeout(() => stop.abort(), duration * 1000);
+      const line = progressLine(connection.target);
+      try {
+        await send(rate, stop.signal, async (metrics) => {
+          line.add(await sendBatch(connection, key.secret, service, metrics, stop.signal));
+        });
+      } finally {
+        line.end();
+        await connection.call('DELETE', `/admin/keys/${key.id}`);
       }
-      tell('\n');
-      await connection.call('DELETE', `/admin/keys/${key.id}`);
     });
+}
+
+/** Hands over what the rate makes due, until the signal. */
+async function send(
+  rate: number,
+  stop: AbortSignal,
+  sendBatch: (metrics: readonly DemoMetric[]) => Promise<void>,
+): Promise<void> {
+  const next = demoTraffic();
+  const waiting: DemoMetric[] = [];
+  const began = performance.now();
+  let due = 0;
+  for (let tick = 1; !stop.aborted; tick += 1) {
+    due += (rate * TICK_MS) / 1000;
+    while (waiting.length < due) waiting.push(...next(Date.now()));
+    while (due >= 1 && !stop.aborted) {
+      const metrics = waiting.splice(0, Math.min(Math.floor(due), MAX_METRICS));
+      due -= metrics.length;
+      await sendBatch(metrics);
+    }
+    await pause(began + tick * TICK_MS - performance.now(), stop);
+  }
+}
+
+/** Ends early at the signal. */
+const pause = (ms: number, stop: AbortSignal): Promise<unknown> =>
+  sleep(Math.max(0, ms), undefined, { signal: stop }).catch(() => undefined);
+
+/** One line that is written anew on a terminal, and a line now and then elsewhere. */
+function progressLine(target: string): { readonly add: (accepted: number) => void; readonly end: () => void } {
+  const live = process.stderr.isTTY === true;
+  const began = performance.now();
+  let accepted = 0;
+  let told = 0;
+  const tell = (end: string): void => {
+    told = performance.now();
+    const seconds = (told - began) / 1000;
+    const rate = (accepted / Math.max(seconds, 0.1)).toFixed(0);
+    process.stderr.write(
+      `${live ? '\r\u001B[K' : ''}${accepted} metrics accepted by ${target} in ${seconds.toFixed(0)} s (${rate}/s)${end}`,
+    );
+  };
+  return {
+    add: (more) => {
+      accepted += more;
+      if (live) tell('');
+      else if (performance.now() - told > QUIET_MS) tell('\n');
+    },
+    end: () => tell('\n'),
+  };
 }
 
 /** A key for this demo alone: revoked at its end, and after a day where the demo was killed. */
@@ -89,6 +116,7 @@ async function sendBatch(
   secret: string,
   service: string,
   metrics: readonly DemoMetric[],
+  stop: AbortSignal,
 ): Promise<number> {
   const body = {
     service,
@@ -96,7 +124,7 @@ async function sendBatch(
     instance_id: `${service}-01`,
     metrics: metrics.map((metric) => ({ ...metric })),
   };
-  for (;;) {
+  while (!stop.aborted) {
     try {
       const answer = (await connection.call('POST', '/metrics', { body, headers: { 'X-API-Key': secret } })) as {
         accepted?: number;
@@ -104,8 +132,9 @@ async function sendBatch(
       return answer.accepted ?? 0;
     } catch (error) {
       // Limits are met by waiting, as any client should.
-      if (error instanceof CommandFailed && /^(429|503):/.test(error.message)) await sleep(1000);
+      if (error instanceof CommandFailed && /^(429|503):/.test(error.message)) await pause(1000, stop);
       else throw error;
     }
   }
+  return 0;
 }

@@ -1,8 +1,10 @@
 /** `mcp-metrics journal inspect`: what the journal's files hold, damage included; reads alone. */
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
 import { describeInspected, inspectJournal } from '../journal/inspect.ts';
-import { dataLocation } from './connection.ts';
+import { CommandFailed, dataLocation } from './connection.ts';
+import { EXIT } from './exit-codes.ts';
 
 interface InspectOptions {
   readonly config?: string;
@@ -10,8 +12,8 @@ interface InspectOptions {
   readonly json?: boolean;
 }
 
-export function journalCommand(): Command {
-  const journal = new Command('journal').description('Look at the journal.');
+export function journalCommand(journal: Command): Command {
+  journal.description('Look at the journal.');
   journal
     .command('inspect')
     .description('List segments, damage and gaps; a gateway may be running meanwhile.')
@@ -21,6 +23,7 @@ export function journalCommand(): Command {
     .option('--json', 'one JSON object a line')
     .action(async (directory: string | undefined, { config, records, json }: InspectOptions) => {
       const path = directory ?? join((await dataLocation(config)).dataDirectory, 'journal');
+      if (!existsSync(path)) throw new CommandFailed(`${path}: there is no journal yet`, EXIT.notFound);
       for await (const item of inspectJournal(path)) {
         if (item.kind === 'record' && records !== true) continue;
         process.stdout.write(`${json === true ? JSON.stringify(item) : describeInspected(item)}\n`);

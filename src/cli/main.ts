@@ -1,5 +1,5 @@
 /** `mcp-metrics`: the command line. Each command is a thin layer over what the gateway itself uses. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { createLog, LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { version } from '../version.ts';
 import { ConfigError, findConfig, loadConfig } from '../config.ts';
@@ -14,8 +14,17 @@ import { maintenanceCommands } from './maintenance.ts';
 import { migrateCommand } from './migrate.ts';
 import { queryCommand } from './query.ts';
 import { retentionCommand } from './retention.ts';
+import { printable } from './table.ts';
 import { tailCommand } from './tail.ts';
 
+// Databases, backups and keys' hashes are their owner's alone.
+process.umask(process.umask() | 0o077);
+// `mcp-metrics tail | head` reads no further: that is no fault of anybody's.
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
+);
+
+/** Commands are made by it, so that all of them end, and tell of wrong use, in its way. */
 const program = new Command('mcp-metrics')
   .description('The metrics gateway for MCP services: HTTP in; SQLite, Prometheus and OTLP out.')
   .version(version)
@@ -29,7 +38,7 @@ program
     '-c, --config <file>',
     'the pipeline; default: pipeline.config.ts here, else the one that ships with the package',
   )
-  .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
+  .addOption(new Option('--log-level <level>', 'least severe lines to log').choices(LOG_LEVELS).default('info'))
   .action(async ({ config, logLevel }: { config?: string; logLevel: LogLevel }) => {
     const { runGateway } = await import('../main.ts');
     const onTerminal = process.stdout.isTTY;
@@ -53,12 +62,12 @@ program
     process.stdout.write(`${path} is valid: ${names.join(' → ')}\n`);
   });
 
-program.addCommand(keysCommand());
-program.addCommand(retentionCommand());
+keysCommand(program.command('keys'));
+retentionCommand(program.command('retention'));
 queryCommand(withConnectionOptions(program.command('query')));
-program.addCommand(migrateCommand());
-program.addCommand(journalCommand());
-for (const command of maintenanceCommands()) program.addCommand(command);
+migrateCommand(program.command('migrate'));
+journalCommand(program.command('journal'));
+maintenanceCommands(program);
 healthCommand(withConnectionOptions(program.command('health')));
 tailCommand(withConnectionOptions(program.command('tail')));
 demoCommand(withConnectionOptions(program.command('demo')));
@@ -77,7 +86,8 @@ try {
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  process.stderr.write(`mcp-metrics: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`mcp-metrics: ${message.split('\n').map(printable).join('\n')}\n`);
   if (error instanceof ConfigError) return EXIT.config;
   if (error instanceof CommandFailed) return error.exitCode;
   const { code } = error as NodeJS.ErrnoException;

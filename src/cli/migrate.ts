@@ -1,5 +1,5 @@
 /** `mcp-metrics migrate`: the schema of the database file, which a start brings up to date by itself. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { migrateDatabase } from '../sinks/sqlite/database.ts';
 import { diagnoseDatabase } from '../sinks/sqlite/diagnose.ts';
 import { CommandFailed, dataLocation } from './connection.ts';
@@ -12,10 +12,8 @@ interface MigrateOptions {
 const withConfig = (command: Command): Command =>
   command.option('-c, --config <file>', 'the pipeline; default as for start');
 
-export function migrateCommand(): Command {
-  const migrate = new Command('migrate').description(
-    'Show or apply the migrations of the database. A start applies them too.',
-  );
+export function migrateCommand(migrate: Command): Command {
+  migrate.description('Show or apply the migrations of the database. A start applies them too.');
 
   withConfig(migrate.command('status'))
     .description('Tell whether the database is up to date.')

@@ -1,4 +1,7 @@
-/** Shows how far long work is: a live bar on a terminal, a line now and then elsewhere. */
+/**
+ * Shows how far long work is: a live bar on a terminal, a line now and then elsewhere. Not clack's bar: that one takes the
+ * keyboard, and ends an interrupted command with exit code 0.
+ */
 import { CommandFailed, type Connection } from './connection.ts';
 
 interface Line {

@@ -1,4 +1,4 @@
-/** Aligned tables and sparklines for people; plain where the output is no terminal. */
+/** Aligned tables and sparklines for people: plain text, whatever the texts in them hold. */
 
 export type Cell = string | number | boolean | null | undefined;
 
@@ -7,9 +7,16 @@ const isNumber = (cell: Cell): cell is number => typeof cell === 'number';
 /** Numbers that name something rather than count it. */
 const NAMING: ReadonlySet<string> = new Set(['id', 'timestamp', 'status_code']);
 
+/** Text from outside with what a terminal would obey, or show in another order, escaped. */
+export const printable = (text: string): string =>
+  text.replaceAll(
+    /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 function textOf(cell: Cell, name: string): string {
   if (cell === null || cell === undefined) return '–';
-  if (!isNumber(cell) || NAMING.has(name)) return String(cell);
+  if (!isNumber(cell) || NAMING.has(name)) return printable(String(cell));
   if (Number.isInteger(cell)) return cell.toLocaleString('en-US');
   return Math.abs(cell) >= 100 ? cell.toFixed(0) : cell.toPrecision(3);
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { DeliveredEvent } from '../core/sink.ts';
 import { connect, type ConnectionOptions } from './connection.ts';
+import { printable } from './table.ts';
 
 interface TailOptions extends ConnectionOptions {
   readonly type?: string[];
@@ -23,7 +24,7 @@ export function tailCommand(command: Command): Command {
       };
       for await (const line of connection.lines('GET', '/admin/tail', { query })) {
         process.stdout.write(
-          `${json === true ? JSON.stringify(line) : readable(line as DeliveredEvent | { missed: number })}\n`,
+          `${json === true ? JSON.stringify(line) : printable(readable(line as DeliveredEvent | { missed: number }))}\n`,
         );
       }
     });

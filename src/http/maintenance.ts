@@ -36,6 +36,11 @@ export function maintenanceRoutes({ store, now, setAside }: MaintenanceDependenc
     if (setAside !== undefined) return setAside;
     throw new Refusal('overloaded', 'What was set aside is looked after by a running gateway; start it first.');
   };
+  const known = (sink: string): string => {
+    const sinks = [...desk().sizes().keys()];
+    if (sinks.includes(sink)) return sink;
+    throw new Refusal('not_found', `no sink is named "${sink}"; there are: ${sinks.join(', ')}`);
+  };
   const asked = <Result>(work: Promise<Result>): Promise<Result> =>
     work.catch((error: unknown) => {
       throw new Refusal('conflict', messageOf(error), { cause: error });
@@ -65,8 +70,12 @@ export function maintenanceRoutes({ store, now, setAside }: MaintenanceDependenc
       );
     })
     .get('/admin/set-aside', (c) => c.json({ sinks: Object.fromEntries(desk().sizes()) }))
-    .get('/admin/set-aside/:sink', async (c) => c.json({ events: await asked(desk().list(c.req.param('sink'))) }))
-    .post('/admin/set-aside/:sink/redrive', async (c) => c.json(await asked(desk().redrive(c.req.param('sink')))));
+    .get('/admin/set-aside/:sink', async (c) =>
+      c.json({ events: await asked(desk().list(known(c.req.param('sink')))) }),
+    )
+    .post('/admin/set-aside/:sink/redrive', async (c) =>
+      c.json(await asked(desk().redrive(known(c.req.param('sink'))))),
+    );
 }
 
 interface Progress {
