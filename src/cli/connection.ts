@@ -12,6 +12,7 @@ import type { ReadableStream } from 'node:stream/web';
 import type { Command } from 'commander';
 import { findConfig, loadConfig } from '../config.ts';
 import type { Json } from '../core/metric.ts';
+import type { Pipeline } from '../core/pipeline.ts';
 import { EXIT } from './exit-codes.ts';
 
 /** The gateway answered, and not with what was asked for. */
@@ -66,8 +67,10 @@ export interface DataLocation {
 }
 
 /** Where the gateway of this config keeps its files. */
-export async function dataLocation(config: string | undefined): Promise<DataLocation> {
-  const pipeline = await loadConfig(findConfig(config));
+export const dataLocation = async (config: string | undefined): Promise<DataLocation> =>
+  locationOf(await loadConfig(findConfig(config)));
+
+export function locationOf(pipeline: Pipeline): DataLocation {
   const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
   const dataDirectory = resolve(pipeline.dataDirectory ?? dirname(databasePath));
   return { databasePath, dataDirectory, retentionDays: pipeline.retentionDays ?? 90 };

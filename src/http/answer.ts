@@ -7,14 +7,6 @@ const DRAIN_TIMEOUT_MS = 2000;
 /** With no more than this left to come, the connection is worth keeping. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 
-/** On every answer; documents add a content security policy of their own. */
-export const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
-  ['X-Content-Type-Options', 'nosniff'],
-  ['Cache-Control', 'no-store'],
-  ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'"],
-  ['Referrer-Policy', 'no-referrer'],
-];
-
 /**
  * Sends the whole answer at once. Where a body is still coming, the response is ended only after that was read and
  * thrown away: closing at once would reset the connection, and the client might never see the answer.

@@ -3,7 +3,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { routePath } from 'hono/route';
 import { Refusal } from '../core/refusal.ts';
-import { SECURITY_HEADERS } from './answer.ts';
+import { SECURITY_HEADERS } from '../core/security-headers.ts';
 import type { AppEnv } from './app-env.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { flushRoute } from './flush.ts';

@@ -31,15 +31,15 @@ export interface ControlListener {
 }
 
 /** Longest path of a socket that every platform takes, bytes. */
-const MAX_PATH_BYTES = 103;
+export const MAX_SOCKET_PATH_BYTES = 103;
 
 /**
  * Listens on `path`; a socket left by a process that was killed is replaced, so call this with the directory's lock held.
  * @throws RangeError for a path too long for a socket
  */
 export async function listenControl(app: App, path: string): Promise<ControlListener> {
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-    throw new RangeError(`${path} is too long for a socket (${MAX_PATH_BYTES} bytes at most)`);
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    throw new RangeError(`${path} is too long for a socket (${MAX_SOCKET_PATH_BYTES} bytes at most)`);
   }
   await rm(path, { force: true });
   const server: Server = createServer();

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { ServerOptions, TlsOptions } from '../core/pipeline.ts';
 import { Refusal } from '../core/refusal.ts';
+import { SECURITY_HEADERS, STRICT_TRANSPORT } from '../core/security-headers.ts';
 import type { App } from './app.ts';
 import { problemOf } from './problem.ts';
 import { newRequestId } from './request-id.ts';
@@ -32,8 +33,6 @@ export interface Listener {
 
 const BROKEN_LINGER_MS = 2000;
 const SWEEP_MS = 10;
-/** RFC 6797; half a year. */
-const STRICT_TRANSPORT = 'max-age=15768000';
 
 export async function listen(app: App, options: ListenOptions = {}): Promise<Listener> {
   const { host = '127.0.0.1', port = 8890, tls } = options;
@@ -60,7 +59,7 @@ export async function listen(app: App, options: ListenOptions = {}): Promise<Lis
   let closing = false;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (closing) outgoing.setHeader('Connection', 'close');
-    if (tls !== undefined) outgoing.setHeader('Strict-Transport-Security', STRICT_TRANSPORT);
+    if (tls !== undefined) outgoing.setHeader(...STRICT_TRANSPORT);
     answers.set(incoming.socket, outgoing);
     if (incoming.url === '/metrics' && incoming.method === 'POST') app.ingest(incoming, outgoing);
     else toApp(incoming, outgoing).catch(() => outgoing.destroy());
@@ -130,7 +129,10 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Socket, latest: Serv
 
 function sendBroken(error: NodeJS.ErrnoException, socket: Socket): void {
   const { status, headers, body } = problemOf(refusalOfParser(error.code), newRequestId());
-  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' });
+  const lines = [
+    ...SECURITY_HEADERS,
+    ...Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' }),
+  ];
   socket.end(
     `HTTP/1.1 ${status} ${statusText(status)}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`,
   );

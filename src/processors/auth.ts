@@ -7,8 +7,8 @@ import type { Counter } from '../core/ports.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
 import { checkOptions, checkPositive } from '../core/options.ts';
-import { addressBlock, addressClass } from './remote-address.ts';
-import { createTokenBuckets } from './token-buckets.ts';
+import { addressBlock, addressClass } from '../core/remote-address.ts';
+import { createTokenBuckets } from '../core/token-buckets.ts';
 
 export interface AuthOptions {
   /**
@@ -110,8 +110,7 @@ export function auth(options: AuthOptions = {}): AuthProcessor {
   };
 }
 
-/** `X-API-Key`, else the token of `Authorization: Bearer` (RFC 6750, section 2.1). */
-/** The key that a request presents, by either header. */
+/** The key that a request presents: `X-API-Key`, else the token of `Authorization: Bearer` (RFC 6750, section 2.1). */
 export function readKey(headers: RequestHeaders): string | undefined {
   const key = headers.get('x-api-key');
   if (key !== undefined && key !== '') return key;

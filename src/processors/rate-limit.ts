@@ -5,7 +5,7 @@ import type { Clock, Counter } from '../core/ports.ts';
 import { builtIn, type Processor } from '../core/processor.ts';
 import { Refusal } from '../core/refusal.ts';
 import { checkOptions, checkPositive } from '../core/options.ts';
-import { type BucketState, createTokenBuckets } from './token-buckets.ts';
+import { type BucketState, createTokenBuckets } from '../core/token-buckets.ts';
 
 export interface RateLimitOptions {
   /** Requests a minute for each key that has no limit of its own; also the largest burst. Default 1,000. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Refusal } from '../../src/core/refusal.ts';
 import { auth, type AuthOptions } from '../../src/processors/auth.ts';
-import { addressBlock, addressClass } from '../../src/processors/remote-address.ts';
+import { addressBlock, addressClass } from '../../src/core/remote-address.ts';
 import { submission, testContext } from './context.ts';
 
 const SECRET = `mcp_metrics_${'s'.repeat(43)}`;

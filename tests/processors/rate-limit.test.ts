@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Refusal } from '../../src/core/refusal.ts';
 import { rateLimit, type RateLimitOptions } from '../../src/processors/rate-limit.ts';
-import { createTokenBuckets } from '../../src/processors/token-buckets.ts';
+import { createTokenBuckets } from '../../src/core/token-buckets.ts';
 import { authenticated, client, submission, testContext } from './context.ts';
 
 async function start(t: Test, options?: RateLimitOptions) {

@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
+import { addressBlock } from '../../core/remote-address.ts';
+import { SECURITY_HEADERS, STRICT_TRANSPORT } from '../../core/security-headers.ts';
+import { createTokenBuckets } from '../../core/token-buckets.ts';
 import { chooseFormat, CONTENT_TYPES, type ExpositionFormat } from './exposition.ts';
 import type { PrometheusSettings } from './reader-settings.ts';
 
@@ -31,6 +34,16 @@ const PAGE = `<!doctype html><title>MCP metrics gateway</title>
 `;
 /** More scrapers at once than anyone has; the rest waits in the kernel's queue or is closed. */
 const MAX_CONNECTIONS = 256;
+/** A scrape's request is small, and comes whole at once. */
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 1000,
+} as const;
+/** Wrong tokens a minute that one remote address (IPv6: one /64) is answered with 401; further ones get 429. */
+const FAILURES_PER_MINUTE = 60;
+const MAX_ADDRESSES = 10_000;
 /** A scraper that takes nothing for so long is gone. */
 const IDLE_MS = 60_000;
 
@@ -41,6 +54,19 @@ class ScrapeTimeout extends Error {
 export function createPrometheusServer(options: PrometheusServerOptions): PrometheusServer {
   const { settings } = options;
   const authorized = bearerCheck(settings.bearerToken);
+  const failures = createTokenBuckets(MAX_ADDRESSES);
+  const headersOfAll = [...SECURITY_HEADERS, ...(settings.tls === undefined ? [] : [STRICT_TRANSPORT])];
+
+  /** A right token is never refused for wrong ones from the same address. */
+  const refuse = (request: IncomingMessage, response: ServerResponse): void => {
+    const { remoteAddress = '' } = request.socket;
+    const bucket = failures.take(addressBlock(remoteAddress), FAILURES_PER_MINUTE, performance.now());
+    if (bucket.granted) answer(response, 401, 'A bearer token is needed\n', { 'WWW-Authenticate': 'Bearer' });
+    else
+      answer(response, 429, 'Too many wrong tokens from this address\n', {
+        'Retry-After': String(Math.max(1, Math.ceil(bucket.nextTokenMs / 1000))),
+      });
+  };
 
   const scrape = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const reason = options.notReady();
@@ -68,14 +94,13 @@ export function createPrometheusServer(options: PrometheusServerOptions): Promet
   };
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    for (const [name, value] of headersOfAll) response.setHeader(name, value);
     const path = (request.url ?? '/').split('?', 1)[0];
     if (path !== '/metrics' && path !== '/') return answer(response, 404, 'Not found; metrics are at /metrics\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return answer(response, 405, 'Only GET and HEAD\n', { Allow: 'GET, HEAD' });
     }
-    if (!authorized(request.headers.authorization)) {
-      return answer(response, 401, 'A bearer token is needed\n', { 'WWW-Authenticate': 'Bearer' });
-    }
+    if (!authorized(request.headers.authorization)) return refuse(request, response);
     if (path === '/') return answer(response, 200, PAGE, { 'Content-Type': 'text/html; charset=utf-8' });
     const start = performance.now();
     try {
@@ -95,10 +120,12 @@ export function createPrometheusServer(options: PrometheusServerOptions): Promet
       const { tls } = settings;
       const opened =
         tls === undefined
-          ? createServer(listener)
-          : createTlsServer({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }, listener);
+          ? createServer(LIMITS, listener)
+          : createTlsServer({ ...LIMITS, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }, listener);
       server = opened;
       opened.maxConnections = MAX_CONNECTIONS;
+      opened.maxHeadersCount = 100;
+      opened.on('clientError', answerBroken);
       opened.setTimeout(IDLE_MS);
       return new Promise((resolve, reject) => {
         opened.once('error', reject);
@@ -121,6 +148,22 @@ function answer(response: ServerResponse, status: number, text: string, headers:
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
   response.end(text);
 }
+
+/** What the parser could not read, or waited for too long. */
+function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF_BROKEN[error.code ?? ''] ?? '400 Bad Request';
+  const lines = [...SECURITY_HEADERS, ['Content-Length', '0'], ['Connection', 'close']];
+  socket.end(`HTTP/1.1 ${status}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+}
+
+const STATUS_OF_BROKEN: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
 
 /** Compares digests: equally long whatever was sent, and in constant time. */
 function bearerCheck(token: string | undefined): (header: string | undefined) => boolean {

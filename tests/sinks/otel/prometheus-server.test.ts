@@ -116,3 +116,62 @@ t.test('a failed serialisation does not fail those behind it', async (t) => {
   await t.rejects(share('prometheus'), /no/);
   t.strictSame(await share('prometheus'), []);
 });
+
+const raw = (port: number, text: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    socket.on('data', (piece: Buffer) => (answer += piece.toString()));
+    socket.on('error', reject).on('close', () => resolve(answer));
+  });
+
+t.test('every answer has the security headers, what is no HTTP included', async (t) => {
+  const { server, port, url } = await listen({}, { bearerToken: 'a token of the test' });
+  t.teardown(server.close);
+  const origin = new URL(url).origin;
+  for (const [path, init, status] of [
+    ['/metrics', { headers: { authorization: 'Bearer a token of the test' } }, 200],
+    ['/', { headers: { authorization: 'Bearer a token of the test' } }, 200],
+    ['/metrics', {}, 401],
+    ['/metrics', { method: 'POST' }, 405],
+    ['/nowhere', {}, 404],
+  ] as const) {
+    const response = await fetch(`${origin}${path}`, init);
+    t.equal(response.status, status, `${path}: ${status}`);
+    t.equal(response.headers.get('x-content-type-options'), 'nosniff');
+    t.match(response.headers.get('content-security-policy'), "default-src 'none'");
+    t.equal(response.headers.get('cache-control'), 'no-store');
+  }
+  const large = `GET /metrics HTTP/1.1\r\nHost: x\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`;
+  for (const [request, status] of [
+    ['nonsense\r\n\r\n', 400],
+    [large, 431],
+  ] as const) {
+    const answer = await raw(port, request);
+    t.ok(answer.startsWith(`HTTP/1.1 ${status} `), answer.slice(0, 40));
+    t.match(answer, /x-content-type-options: nosniff/i);
+  }
+});
+
+t.test('a request that does not come whole is ended', { timeout: 40_000 }, async (t) => {
+  const { server, port } = await listen({});
+  t.teardown(server.close);
+  t.match(await raw(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n'), /^HTTP\/1\.1 408 /);
+});
+
+t.test('guesses at the token are limited per address; the right one always passes', async (t) => {
+  const { server, url } = await listen({}, { bearerToken: 'a token of the test' });
+  t.teardown(server.close);
+  const scrape = async (token: string): Promise<Response> => {
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+    await response.arrayBuffer();
+    return response;
+  };
+  const statuses: number[] = [];
+  let last: Response | undefined;
+  for (let guess = 0; guess < 70; guess += 1) statuses.push((last = await scrape(`guess ${guess}`)).status);
+  t.same(statuses.slice(0, 60), Array<number>(60).fill(401));
+  t.ok(statuses.includes(429), 'further ones are turned away');
+  t.match(last?.headers.get('retry-after'), /^[1-9]/);
+  t.equal((await scrape('a token of the test')).status, 200);
+});
