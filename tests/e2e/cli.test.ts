@@ -1,36 +1,16 @@
 /** The command line as a person uses it: processes of their own, beside a running gateway and without one. */
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { startChild } from '../support/child.ts';
-import { freePort } from '../support/free-port.ts';
+import { runCli as run } from '../support/cli.ts';
 import { FROM_SOURCE, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 const [node, ...entry] = FROM_SOURCE;
-
-/** Runs `mcp-metrics` to its end. */
-function run(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(
-      node,
-      [...entry, ...args],
-      { cwd: ROOT, env: { PATH: process.env['PATH'] ?? '', ...env }, maxBuffer: 1e8 },
-      (error, stdout, stderr) => resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-  });
-}
 
 async function directory(t: Test): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'cli-'));
@@ -63,6 +43,10 @@ t.test('beside a running gateway', async (t) => {
     t.match((await run(env, 'keys', 'update', id, '--rate-limit', '1')).stdout, /\b1\b/);
     await send(created.stdout.trim());
     t.equal((await send(created.stdout.trim())).status, 429, 'its new limit of one holds');
+    const dated = await run(env, 'keys', 'update', id, '--expires', '2099-01-31', '--json');
+    t.match(JSON.parse(dated.stdout), { expires_at: '2099-01-31T00:00:00.000Z' });
+    const endless = await run(env, 'keys', 'update', id, '--expires', 'never', '--json');
+    t.match(JSON.parse(endless.stdout), { expires_at: null });
     const rotated = await run(env, 'keys', 'rotate', id, '--overlap', '0');
     t.match(rotated.stdout, SECRET);
     t.equal((await send(created.stdout.trim())).status, 401, 'without overlap the old secret ends');
@@ -86,6 +70,23 @@ t.test('beside a running gateway', async (t) => {
     });
     const [line = ''] = tail.output().split('\n');
     t.match(JSON.parse(line), { service: 'tailed', type: 'tool_execution', dimensions: { tool_name: 'search' } });
+  });
+
+  await t.test('tail into a program that reads no further ends without a word', async (t) => {
+    const typed = `${FROM_SOURCE.map((part) => `'${part}'`).join(' ')} tail | head -n 1; echo "ended \${PIPESTATUS[0]}"`;
+    const piped = await startChild('bash', ['-c', typed], { cwd: ROOT, env });
+    t.teardown(() => piped.stop('SIGKILL'));
+    const hostile = { ...metric, dimensions: { tool_name: '\u001b[31mred' } };
+    await waitFor('the pipe to end', async () => {
+      await gateway.post({ service: 'piped', metrics: [hostile] });
+      return piped.exit() !== undefined;
+    });
+    t.match(piped.output(), /^[\d:.]+ .*tool_name=\\u001b\[31mred.*\nended 0\n$/, 'and shows no control characters');
+  });
+
+  await t.test('what the gateway keeps is for its owner alone', async (t) => {
+    for (const name of ['metrics.db', 'control.sock', 'lock'])
+      t.equal((await stat(join(dataDirectory, name))).mode & 0o077, 0, name);
   });
 
   await t.test('demo sends what was asked for, with a key that it takes back', async (t) => {
@@ -144,7 +145,9 @@ t.test('beside a running gateway', async (t) => {
     const remote = (key: string) => ({ METRICS_ADMIN_KEY: key });
     t.equal((await run(remote(admin), 'keys', 'list', '--url', gateway.url)).code, 0);
     const refused = await run(remote(reader), 'keys', 'list', '--url', gateway.url);
-    t.match(refused, { code: 1, stderr: /403.*admin/ });
+    t.match(refused, { code: 77, stderr: /403.*admin/ });
+    t.equal((await run(remote('none'), 'keys', 'list', '--url', gateway.url)).code, 77, 'with an unknown one');
+    t.equal((await run(remote(admin), 'keys', 'list', '--url', 'http://127.0.0.1:9')).code, 69, 'where nobody listens');
     t.equal((await run({}, 'keys', 'list', '--url', gateway.url)).code, 64, 'without a key');
     t.equal((await run(remote(reader), 'query', 'requests', '--url', gateway.url)).code, 0, 'reading needs read');
   });
@@ -163,82 +166,21 @@ t.test('without a gateway the data directory is opened by the command', async (t
   t.match(await run(env, 'health'), { code: 69 });
 });
 
-t.test('doctor finds what is broken and says what to do', async (t) => {
-  const dataDirectory = await directory(t);
-  const database = join(dataDirectory, 'metrics.db');
-  const fresh = {
-    SQLITE_DB_PATH: database,
-    METRICS_SERVICE_PORT: String(await freePort()),
-    OTEL_PROMETHEUS_PORT: String(await freePort()),
-  };
-  const finding = async (env: Readonly<Record<string, string>>, check: string, ...args: string[]) => {
-    const { stdout, code } = await run({ ...fresh, ...env }, 'doctor', '--json', ...args);
-    const found = (JSON.parse(stdout) as { check: string; status: string; detail: string; advice?: string }[]).find(
-      (each) => each.check === check,
-    );
-    return { code, status: found?.status, detail: found?.detail ?? '', advice: found?.advice ?? '' };
-  };
-
-  t.match(await finding({}, 'keys'), { code: 0, status: 'warning', advice: 'keys create' });
-  t.match(await finding({ METRICS_SERVICE_PORT: 'http' }, 'configuration'), {
-    code: 1,
-    status: 'fault',
-    detail: 'METRICS_SERVICE_PORT',
-  });
-  t.match(await finding({}, 'configuration', '--config', 'nosuch.ts'), {
-    code: 1,
-    status: 'fault',
-    detail: 'no such file',
-  });
-  t.match(await finding({ OTEL_OTLP_ENDPOINT: 'http://127.0.0.1:9' }, 'otlp'), {
-    code: 1,
-    status: 'fault',
-    advice: 'start the collector',
-  });
-  t.match(await finding({ SQLITE_DB_PATH: '/proc/nowhere/metrics.db' }, 'data directory'), {
-    code: 1,
-    status: 'fault',
-    advice: 'SQLITE_DB_PATH',
-  });
-
-  const squatter = createServer().listen(0, '127.0.0.1');
-  await waitFor('the port to be taken', () => squatter.listening);
-  const { port } = squatter.address() as { port: number };
-  t.match(await finding({ METRICS_SERVICE_PORT: String(port) }, `port ${port}`), {
-    code: 1,
-    status: 'fault',
-    advice: `:${port}`,
-  });
-  squatter.close();
-
-  const broken = join(dataDirectory, 'broken.db');
-  await writeFile(broken, `SQLite format 3\0${'x'.repeat(8192)}`);
-  t.match(await finding({ SQLITE_DB_PATH: broken }, 'database'), {
-    code: 1,
-    status: 'fault',
-    advice: 'restore a backup',
-  });
-  const foreign = join(dataDirectory, 'foreign.db');
-  new Database(foreign).exec('CREATE TABLE theirs (x)').close();
-  t.match(await finding({ SQLITE_DB_PATH: foreign }, 'database'), { code: 1, status: 'fault', advice: 'another file' });
-  const legacy = join(dataDirectory, 'legacy.db');
-  new Database(legacy).exec('CREATE TABLE metrics (x); CREATE TABLE auth_metrics (x)').close();
-  t.match(await finding({ SQLITE_DB_PATH: legacy }, 'database'), {
-    code: 1,
-    status: 'fault',
-    advice: 'mcp-metrics import',
-  });
-
-  await run(fresh, 'migrate', 'up');
-  const newer = new Database(database);
-  newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('future', 9999999999999)");
-  newer.close();
-  t.match(await finding({}, 'database'), { code: 1, status: 'fault', detail: 'newer version' });
-});
-
 t.test('wrong use of the command line exits 64, a wrong configuration 78', async (t) => {
   t.equal((await run({}, 'nosuch')).code, 64);
-  t.equal((await run({}, 'demo', '--rate', 'fast')).code, 64);
+  for (const wrong of [
+    ['demo', '--rate', 'fast'],
+    ['start', '--log-level', 'loud'],
+    ['keys', 'create'],
+    ['keys', 'nosuch'],
+    ['keys', 'update', 'key_0000000000000000'],
+    ['keys', 'update', 'key_0000000000000000', '--expires', '2027-02-30'],
+    ['keys', 'rotate', 'key_0000000000000000', '--overlap', 'long'],
+    ['retention', 'set', 'metrics', '--days', 'few'],
+  ])
+    t.equal((await run({}, ...wrong)).code, 64, wrong.join(' '));
+  t.match(await run({}, 'import', '/nowhere.db'), { code: 66, stderr: /no such file/ });
+  t.match(await run({}, 'journal', 'inspect', '/nowhere'), { code: 66, stderr: /no journal/ });
   t.match(await run({ METRICS_RATE_LIMIT: 'none' }, 'validate'), {
     code: 78,
     stderr: /METRICS_RATE_LIMIT="none": expected requests a minute/,

@@ -6,6 +6,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** The whole environment of the child but `PATH` and `HOME`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Standard input is a pipe that `write` fills; default: there is none. */
+  readonly input?: boolean;
 }
 
 export interface Exit {
@@ -17,6 +19,8 @@ export interface Child {
   readonly pid: number;
   /** Standard output and standard error so far, in the order of arrival. */
   readonly output: () => string;
+  /** To standard input, where there is one. */
+  readonly write: (text: string) => void;
   readonly exited: Promise<Exit>;
   /** Undefined while it runs. */
   readonly exit: () => Exit | undefined;
@@ -36,12 +40,12 @@ export async function startChild(command: string, args: readonly string[], optio
   const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], {
     cwd: options.cwd,
     env: { PATH, HOME, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
   running.add(child);
   const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk));
   let exit: Exit | undefined;
   const exited = new Promise<Exit>((resolve) => {
     child.once('close', (code, signal) => {
@@ -55,6 +59,7 @@ export async function startChild(command: string, args: readonly string[], optio
   return {
     pid: child.pid,
     output: () => Buffer.concat(chunks).toString(),
+    write: (text) => void child.stdin?.write(text),
     exited,
     exit: () => exit,
     signal: (signal) => child.kill(signal),
