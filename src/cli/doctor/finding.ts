@@ -44,7 +44,7 @@ export function readersOf<Settings>(
   kind: string,
 ): readonly { readonly name: string; readonly settings: Partial<Settings> }[] {
   return (sinks as readonly Partial<TotalsReader>[]).flatMap(({ name = kind, settings, enabled }) =>
-    enabled !== false && (settings as { kind?: string } | undefined)?.kind === kind
+    enabled !== false && settings !== undefined && 'kind' in settings && settings.kind === kind
       ? [{ name, settings: settings as Partial<Settings> }]
       : [],
   );
