@@ -33,7 +33,7 @@ export const readBody = async <Schema extends ObjectSchema>(
 ): Promise<v.InferOutput<Schema>> => check(schema, await fromBody(c));
 
 function check<Schema extends ObjectSchema>(schema: Schema, given: unknown): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, given);
+  const result = v.safeParse(schema, given, { message: expectation });
   if (result.success) return result.output;
   const errors = result.issues.slice(0, 100).map((issue) =>
     // The name of an unknown one is not told again: what a client put there by mistake may be its key.
@@ -41,6 +41,19 @@ function check<Schema extends ObjectSchema>(schema: Schema, given: unknown): v.I
   );
   throw new Refusal('invalid', errors[0] ?? 'parameters are not as expected', { extensions: { errors } });
 }
+
+/** What was expected, and not what came: that may be a key, pasted into the wrong field. */
+const expectation = ({ type, expected, requirement }: v.BaseIssue<unknown>): string =>
+  `expected ${WORDS[type]?.(String(requirement)) ?? expected ?? 'something else'}`;
+
+const WORDS: Readonly<Record<string, (requirement: string) => string>> = {
+  integer: () => 'a whole number',
+  min_value: (least) => `at least ${least}`,
+  max_value: (most) => `at most ${most}`,
+  min_length: (least) => `a length of at least ${least}`,
+  max_length: (most) => `a length of at most ${most}`,
+  regex: (pattern) => `text that matches ${pattern}`,
+};
 
 export const unknownParameter = (schema: ObjectSchema): string =>
   `a parameter is unknown; there are ${Object.keys(schema.entries).join(', ')}`;

@@ -87,8 +87,19 @@ t.test('after a run that provokes every error, no part of a key is anywhere', as
 
   const asAdmin = { 'X-API-Key': admin };
   const made = await call('/admin/keys', { method: 'POST', headers: asAdmin, body: '{"service":"new"}' });
+  for (const secret of secrets) {
+    for (const body of [{ service: secret }, { service: 'a', scopes: [secret] }, { service: 'a', expires_at: secret }])
+      await call('/admin/keys', {
+        method: 'POST',
+        headers: asAdmin,
+        body: JSON.stringify({ ...body, description: 1 }),
+      });
+    await call(`/admin/retention/preview?table_name=${encodeURIComponent(secret)}`, { headers: asAdmin });
+  }
   const { secret: fresh, key } = JSON.parse(made.body) as { secret: string; key: { id: string } };
-  t.equal(said.pop()?.includes(fresh), true, 'this answer alone shows a secret');
+  const shown = said.findIndex((each) => each.includes(fresh));
+  t.ok(shown >= 0, 'this answer alone shows a secret');
+  said.splice(shown, 1);
   await call('/admin/keys', { headers: asAdmin });
   await call(`/admin/keys/${key.id}`, { method: 'DELETE', headers: asAdmin });
   secrets.add(fresh);

@@ -113,7 +113,10 @@ export function readParameters(raw: Readonly<Record<string, unknown>>, now: numb
   if (unknown !== undefined) {
     throw new InvalidQuery(`${unknown}: no such parameter; there are ${Object.keys(PARAMETERS.entries).join(', ')}`);
   }
-  const result = v.safeParse(PARAMETERS, raw);
+  // What came is not told again: it may be a key, pasted into the wrong field.
+  const result = v.safeParse(PARAMETERS, raw, {
+    message: ({ expected }) => `expected ${expected ?? 'something else'}`,
+  });
   if (!result.success) {
     const [issue] = result.issues;
     throw new InvalidQuery(`${v.getDotPath(issue) ?? 'parameters'}: ${issue.message}`);
