@@ -9,15 +9,15 @@ export const wholeNumber =
     throw new InvalidArgumentError(`Expected ${unit}, a whole number from ${least} to ${most}.`);
   };
 
-/** `default` takes a limit of its own away. */
-export const perMinute = (given: string): number | null =>
-  given === 'default' ? null : wholeNumber(1, 1_000_000, 'requests a minute or "default"')(given);
+/** `default` takes a limit of its own away. Stays a word here: commander takes null for no value at all. */
+export const perMinute = (given: string): number | 'default' =>
+  given === 'default' ? given : wholeNumber(1, 1_000_000, 'requests a minute or "default"')(given);
 
 const MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `90d`, `12h`, `30m`, a date, or `never`. @returns ISO 8601, null for never */
-export function expiry(given: string): string | null {
-  if (given === 'never') return null;
+/** `90d`, `12h`, `30m`, a date, or `never`. @returns ISO 8601, or `never` */
+export function expiry(given: string): string {
+  if (given === 'never') return given;
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(given) ?? [];
   const at =
     unit === undefined

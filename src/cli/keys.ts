@@ -29,8 +29,8 @@ interface KeyWithSecret {
 interface Settings {
   readonly scope?: readonly string[];
   readonly description?: string;
-  readonly rateLimit?: number | null;
-  readonly expires?: string | null;
+  readonly rateLimit?: number | 'default';
+  readonly expires?: string;
 }
 type Options = ConnectionOptions & AskOptions;
 
@@ -52,8 +52,8 @@ const withSettings = (command: Command): Command =>
 const bodyOf = ({ scope, description, rateLimit, expires }: Settings): Record<string, Json> => ({
   ...(scope === undefined ? undefined : { scopes: [...scope] }),
   ...(description === undefined ? undefined : { description }),
-  ...(rateLimit === undefined ? undefined : { requests_per_minute: rateLimit }),
-  ...(expires === undefined ? undefined : { expires_at: expires }),
+  ...(rateLimit === undefined ? undefined : { requests_per_minute: rateLimit === 'default' ? null : rateLimit }),
+  ...(expires === undefined ? undefined : { expires_at: expires === 'never' ? null : expires }),
 });
 
 export function keysCommand(keys: Command): Command {

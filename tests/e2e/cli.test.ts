@@ -47,6 +47,8 @@ t.test('beside a running gateway', async (t) => {
     t.match(JSON.parse(dated.stdout), { expires_at: '2099-01-31T00:00:00.000Z' });
     const endless = await run(env, 'keys', 'update', id, '--expires', 'never', '--json');
     t.match(JSON.parse(endless.stdout), { expires_at: null });
+    const unlimited = await run(env, 'keys', 'update', id, '--rate-limit', 'default', '--json');
+    t.match(JSON.parse(unlimited.stdout), { requests_per_minute: null });
     const rotated = await run(env, 'keys', 'rotate', id, '--overlap', '0');
     t.match(rotated.stdout, SECRET);
     t.equal((await send(created.stdout.trim())).status, 401, 'without overlap the old secret ends');
@@ -63,11 +65,15 @@ t.test('beside a running gateway', async (t) => {
   await t.test('tail shows what passes', async (t) => {
     const tail = await startChild(node, [...entry, 'tail', '--json', '--service', 'tailed'], { cwd: ROOT, env });
     t.teardown(() => tail.stop('SIGKILL'));
-    await waitFor('the tail to show an event', async () => {
-      await gateway.post({ service: 'other', metrics: [metric] });
-      await gateway.post({ service: 'tailed', metrics: [metric] });
-      return tail.output().includes('\n');
-    });
+    await waitFor(
+      'the tail to show an event',
+      async () => {
+        await gateway.post({ service: 'other', metrics: [metric] });
+        await gateway.post({ service: 'tailed', metrics: [metric] });
+        return tail.output().includes('\n');
+      },
+      { deadlineMs: 30_000 },
+    );
     const [line = ''] = tail.output().split('\n');
     t.match(JSON.parse(line), { service: 'tailed', type: 'tool_execution', dimensions: { tool_name: 'search' } });
   });
@@ -77,10 +83,14 @@ t.test('beside a running gateway', async (t) => {
     const piped = await startChild('bash', ['-c', typed], { cwd: ROOT, env });
     t.teardown(() => piped.stop('SIGKILL'));
     const hostile = { ...metric, dimensions: { tool_name: '\u001b[31mred' } };
-    await waitFor('the pipe to end', async () => {
-      await gateway.post({ service: 'piped', metrics: [hostile] });
-      return piped.exit() !== undefined;
-    });
+    await waitFor(
+      'the pipe to end',
+      async () => {
+        await gateway.post({ service: 'piped', metrics: [hostile] });
+        return piped.exit() !== undefined;
+      },
+      { deadlineMs: 30_000 },
+    );
     t.match(piped.output(), /^[\d:.]+ .*tool_name=\\u001b\[31mred.*\nended 0\n$/, 'and shows no control characters');
   });
 
