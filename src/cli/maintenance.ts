@@ -26,8 +26,8 @@ const print = (fields: object): void =>
 const longWork = (where: Where, path: string, label: string, file?: string, question?: string): Promise<void> =>
   withConnection(where, async (connection) => {
     if (question !== undefined) await confirmed(where, () => `${question} ${connection.target}?`);
-    const body = file === undefined ? undefined : { path: resolve(file) };
-    print((await withProgress(connection, path, label, body)) as object);
+    const options = file === undefined ? {} : { body: { path: resolve(file) } };
+    print((await withProgress(connection, path, label, options)) as object);
   });
 
 export function maintenanceCommands(program: Command): void {

@@ -2,7 +2,7 @@
  * Shows how far long work is: a live bar on a terminal, a line now and then elsewhere. Not clack's bar: that one takes the
  * keyboard, and ends an interrupted command with exit code 0.
  */
-import { CommandFailed, type Connection } from './connection.ts';
+import { type CallOptions, CommandFailed, type Connection } from './connection.ts';
 
 interface Line {
   readonly progress?: { readonly done: number; readonly total: number; readonly what?: string };
@@ -18,7 +18,7 @@ export async function withProgress(
   connection: Connection,
   path: string,
   label: string,
-  body?: { path: string },
+  options: CallOptions = {},
 ): Promise<unknown> {
   const live = process.stderr.isTTY === true;
   let told = 0;
@@ -34,7 +34,7 @@ export async function withProgress(
       process.stderr.write(`${what}: ${Math.floor(share * 100)} %\n`);
     }
   };
-  for await (const line of connection.lines('POST', path, body === undefined ? {} : { body })) {
+  for await (const line of connection.lines('POST', path, options)) {
     const { progress, result, error } = line as Line;
     if (progress !== undefined) show(progress);
     if (live && (result !== undefined || error !== undefined)) process.stderr.write('\r\u001B[K');

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { wholeNumber } from './arguments.ts';
 import { type AskOptions, confirmed } from './ask.ts';
 import { type Connection, type ConnectionOptions, withConnection, withConnectionOptions } from './connection.ts';
+import { withProgress } from './progress.ts';
 import { type Cell, table } from './table.ts';
 
 type ByTable = Readonly<Record<string, Readonly<Record<string, Cell>>>>;
@@ -64,7 +65,10 @@ export function retentionCommand(retention: Command): Command {
       await withConnection(where, async (connection) => {
         if (!dryRun) await confirmed(options, () => whatGoes(connection, name));
         const query = { table_name: name, dry_run: dryRun };
-        const answer = (await connection.call('POST', '/admin/retention/cleanup', { query })) as { tables?: ByTable };
+        const answer = (await withProgress(connection, '/admin/retention/cleanup', 'cleanup', {
+          query,
+          headers: { Accept: 'application/x-ndjson' },
+        })) as { tables?: ByTable };
         if (json === true || answer.tables !== undefined) print(json === true ? answer : answer.tables, json);
         else process.stdout.write(table([answer as unknown as Record<string, Cell>]));
       });

@@ -168,8 +168,10 @@ export const CleanupRequest = v.strictObject({
   table_name: v.optional(table),
   dry_run: v.optional(v.pipe(v.boolean(), says('only tell what would be deleted; default false'))),
 });
+const hold = v.pipe(v.number(), v.minValue(0), says('the longest time for which the writer was held, in milliseconds'));
 const CleanedTable = v.object({
   table,
+  longest_hold_ms: v.optional(hold),
   status: v.pipe(
     v.picklist(['completed', 'cancelled', 'inactive']),
     says('inactive where no active policy reaches the table'),
@@ -185,6 +187,7 @@ const CleanedTables = v.object({
   tables: v.record(v.string(), CleanedTable),
   total_records_deleted: v.pipe(count, says('a row that two tables show counts once')),
   duration_seconds: seconds,
+  longest_hold_ms: hold,
   dry_run: v.boolean(),
 });
 export const Cleaned = v.union([CleanedTable, CleanedTables]);

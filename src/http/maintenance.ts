@@ -2,8 +2,7 @@
  * What only the control socket serves, because it names files of this machine or may take long: backup, import, backfill,
  * and what was set aside. Answers that take long come as lines of JSON: `progress` until `result` or `error`.
  */
-import { type Context, Hono } from 'hono';
-import { stream } from 'hono/streaming';
+import { Hono } from 'hono';
 import * as v from 'valibot';
 import type { RedriveResult } from '../core/redrive.ts';
 import type { SetAsideEvent } from '../core/set-aside.ts';
@@ -11,6 +10,7 @@ import { Refusal } from '../core/refusal.ts';
 import type { Store } from '../sinks/sqlite/store.ts';
 import type { AppEnv } from './app-env.ts';
 import { readBody } from './parameters.ts';
+import { progressLines } from './progress-lines.ts';
 
 /** What sinks could never take. All reject with an Error that names the sinks there are. */
 export interface SetAsideDesk {
@@ -48,20 +48,20 @@ export function maintenanceRoutes({ store, now, setAside }: MaintenanceDependenc
 
   return new Hono<AppEnv>()
     .post('/admin/backfill', (c) =>
-      lines(c, async (progress, signal) =>
+      progressLines(c, async (progress, signal) =>
         store.backfill({ now: now(), signal, onProgress: (done, total) => progress({ done, total }) }),
       ),
     )
     .post('/admin/backup', async (c) => {
       const { path } = await readBody(c, Place);
-      return lines(c, async (progress) => ({
+      return progressLines(c, async (progress) => ({
         path,
         bytes: await store.backup(path, (done, total) => progress({ done, total })),
       }));
     })
     .post('/admin/import', async (c) => {
       const { path } = await readBody(c, Place);
-      return lines(c, async (progress, signal) =>
+      return progressLines(c, async (progress, signal) =>
         store.importLegacy(path, {
           now: now(),
           signal,
@@ -76,35 +76,6 @@ export function maintenanceRoutes({ store, now, setAside }: MaintenanceDependenc
     .post('/admin/set-aside/:sink/redrive', async (c) =>
       c.json(await asked(desk().redrive(known(c.req.param('sink'))))),
     );
-}
-
-interface Progress {
-  readonly done: number;
-  readonly total: number;
-  /** What is being worked on. */
-  readonly what?: string;
-}
-
-/** Work that ends when the reader goes away, told as it goes. */
-function lines(
-  c: Context<AppEnv>,
-  work: (progress: (at: Progress) => void, signal: AbortSignal) => Promise<unknown>,
-): Response {
-  c.header('Content-Type', 'application/x-ndjson');
-  return stream(c, async (out) => {
-    const gone = new AbortController();
-    out.onAbort(() => gone.abort());
-    let sending: Promise<unknown> = Promise.resolve();
-    const say = (line: object): void => {
-      sending = sending.then(() => out.write(`${JSON.stringify(line)}\n`)).catch(() => gone.abort());
-    };
-    try {
-      say({ result: await work((progress) => say({ progress }), gone.signal) });
-    } catch (error) {
-      say({ error: messageOf(error) });
-    }
-    await sending;
-  });
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

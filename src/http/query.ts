@@ -8,9 +8,9 @@ import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { operation } from './operation.ts';
 import { unknownParameter } from './parameters.ts';
+import { NDJSON } from './progress-lines.ts';
 
 const READERS = ['read', 'admin'] as const;
-const NDJSON = 'application/x-ndjson';
 
 export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
   const { history, clock } = dependencies;

@@ -1,6 +1,7 @@
 /** `/admin/retention`: how long tables keep their rows, what would go, and the clean-up on demand. */
 import { Hono } from 'hono';
 import { Refusal } from '../core/refusal.ts';
+import type { CleanupOptions, CleanupReport } from '../sinks/sqlite/cleanup.ts';
 import {
   isRetentionTable,
   RETENTION_TABLES,
@@ -13,6 +14,7 @@ import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { operation } from './operation.ts';
 import { readParameters } from './parameters.ts';
+import { NDJSON, progressLines } from './progress-lines.ts';
 
 const ADMIN = ['admin'] as const;
 
@@ -84,35 +86,56 @@ export function retentionRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       operation({
         summary: 'Delete now what is past its retention, as the schedule would',
         description:
-          'Parameters may stand in the query or in the body. Ends early, and says so, when the client goes away.',
+          'Parameters may stand in the query or in the body. Ends early when the client goes away. With `Accept: application/x-ndjson` lines of `progress` come until the `result`.',
         tag: 'retention',
         needs: ADMIN,
         query: CleanupRequest,
         body: CleanupRequest,
         answers: { 200: { description: 'One table where table_name is given, else all', shape: 'Cleaned' } },
+        lines: true,
         refusals: ['malformed', 'too_large', 'invalid'],
       }),
       async (c) => {
         const { keyId: by } = requireScope(c, dependencies, ADMIN);
         const { table_name: table, dry_run: dryRun = false } = await readParameters(c, CleanupRequest);
-        const report = await retention.cleanup({
-          ...(table === undefined ? undefined : { table }),
-          dryRun,
-          now: clock.now(),
-          signal: c.req.raw.signal,
-        });
-        log.info({ by, table: table ?? 'all', dryRun, deleted: report.totalDeleted }, 'clean-up on demand');
-        const [only] = report.tables;
-        if (table !== undefined && only !== undefined) return c.json(only);
-        return c.json({
-          status: report.cancelled ? 'cancelled' : 'completed',
-          tables: Object.fromEntries(report.tables.map((each) => [each.table, each])),
-          total_records_deleted: report.totalDeleted,
-          duration_seconds: report.durationSeconds,
-          dry_run: dryRun,
-        });
+        const run = async (signal: AbortSignal, onProgress?: CleanupOptions['onProgress']): Promise<object> => {
+          const report = await retention.cleanup({
+            ...(table === undefined ? undefined : { table }),
+            ...(onProgress === undefined ? undefined : { onProgress }),
+            dryRun,
+            now: clock.now(),
+            signal,
+          });
+          const { totalDeleted: deleted, cancelled, longestHoldMs } = report;
+          const holdMs = Math.round(longestHoldMs * 10) / 10;
+          log.info(
+            { by, table: table ?? 'all', dryRun, deleted, cancelled, longestHoldMs: holdMs },
+            'clean-up on demand',
+          );
+          return cleanupJson(report, table, dryRun);
+        };
+        if (!(c.req.header('accept') ?? '').includes(NDJSON)) return c.json(await run(c.req.raw.signal));
+        return progressLines(c, async (progress, signal) =>
+          run(signal, ({ phase, deletedRows, totalRows }) =>
+            progress({ done: deletedRows, total: totalRows, what: phase }),
+          ),
+        );
       },
     );
+}
+
+function cleanupJson(report: CleanupReport, table: RetentionTable | undefined, dryRun: boolean): object {
+  const [only] = report.tables;
+  const hold = { longest_hold_ms: Math.round(report.longestHoldMs * 10) / 10 };
+  if (table !== undefined && only !== undefined) return { ...only, ...hold };
+  return {
+    status: report.cancelled ? 'cancelled' : 'completed',
+    tables: Object.fromEntries(report.tables.map((each) => [each.table, each])),
+    total_records_deleted: report.totalDeleted,
+    duration_seconds: report.durationSeconds,
+    ...hold,
+    dry_run: dryRun,
+  };
 }
 
 /** 400, not 404: what deployed scripts expect of an unknown table. */

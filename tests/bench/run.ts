@@ -20,6 +20,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scen
   busy: () => import('./scenarios/busy.ts'),
   'sqlite-insert': () => import('./scenarios/sqlite-insert.ts'),
   query: () => import('./scenarios/query.ts'),
+  history: () => import('./scenarios/history.ts'),
   'start-up': () => import('./scenarios/start-up.ts'),
   memory: () => import('./scenarios/memory.ts'),
 };

@@ -142,7 +142,7 @@ t.test('retention policies: parameters work as query and as body, and what makes
 });
 
 t.test('preview, dry run, clean-up', async (t) => {
-  const { call } = await start(t);
+  const { call, app } = await start(t);
   const preview = await call('GET', '/admin/retention/preview?table_name=tool_metrics');
   t.match(preview.json, {
     tool_metrics: { retention_days: 90, records_to_delete: 1, total_records: 3, percentage_to_delete: 33.33 },
@@ -158,8 +158,17 @@ t.test('preview, dry run, clean-up', async (t) => {
     total_records_deleted: 0,
     tables: { metrics: { records_to_delete: 1, records_deleted: 0 } },
   });
+  const told = await app.request('/admin/retention/cleanup?dry_run=true', {
+    method: 'POST',
+    headers: { ...ADMIN, Accept: 'application/x-ndjson' },
+  });
+  t.match(told.headers.get('content-type'), 'application/x-ndjson');
+  const last = (await told.text()).trim().split('\n').at(-1)!;
+  t.match(JSON.parse(last), { result: { status: 'completed', tables: { metrics: { records_to_delete: 1 } } } });
+
   const one = await call('POST', '/admin/retention/cleanup?table_name=tool_metrics');
   t.match(one.json, { table: 'tool_metrics', status: 'completed', records_deleted: 1, retention_days: 90 });
+  t.ok(Number(one.json['longest_hold_ms']) >= 0);
   t.match((await call('GET', '/admin/database/stats')).json, { metrics: { record_count: 2 } });
 });
 

@@ -1,14 +1,18 @@
-/** Rebuilds rollups from the raw rows, bucket by bucket: the reader's thread counts, the writer's puts the rows in place. */
+/** Rebuilds rollups from the raw rows, day by day: a reader's thread of its own counts, the writer's puts the rows in place. */
 import { METRIC_TYPES } from '../../core/metric.ts';
 import type { ReaderMethods } from './reader-methods.ts';
-import { cutoffOf, type RetentionPolicy } from './retention-policies.ts';
-import { DAY_MS, HOUR_MS } from './rollup-series.ts';
+import type { RebuiltBucket } from './rebuild-day.ts';
+import { cutoffOf } from './retention-policies.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { WriterMethods } from './writer-methods.ts';
+
+/** Rollup rows that one transaction replaces, roughly: so many hold the writer for some milliseconds. */
+const ROWS_PER_TRANSACTION = 500;
 
 export interface BackfillOptions {
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
+  /** Days, of all that there are to do. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -24,40 +28,51 @@ export interface BackfillReport {
   readonly cancelled: boolean;
 }
 
-/** Only buckets whose raw rows are all still there are touched; metrics may go on arriving. */
+/** Only buckets whose raw rows are all still there are touched; metrics may go on arriving, but no cleanup may run meanwhile. */
 export async function backfill(
   writer: WorkerClient<WriterMethods>,
   reader: WorkerClient<ReaderMethods>,
-  policies: readonly RetentionPolicy[],
   { now, onProgress, signal }: BackfillOptions,
 ): Promise<BackfillReport> {
+  const policies = await writer.call('listPolicies', []);
   const cutoffs = METRIC_TYPES.flatMap((type) => cutoffOf(policies, type, now) ?? []);
   const { deletedBefore } = await reader.call('eventStats', []);
   const earliest = Math.max(deletedBefore, ...cutoffs);
-  const bucketsOf = (table: 'rollup_hourly' | 'rollup_daily', bucketMs: number): Promise<number[]> =>
-    reader.call('filledBuckets', [table, Math.ceil(earliest / bucketMs) * bucketMs, bucketMs]);
-  const [hours, days] = await Promise.all([bucketsOf('rollup_hourly', HOUR_MS), bucketsOf('rollup_daily', DAY_MS)]);
-  const work = [
-    ...hours.map((bucket) => ({ table: 'rollup_hourly' as const, bucket, bucketMs: HOUR_MS })),
-    ...days.map((bucket) => ({ table: 'rollup_daily' as const, bucket, bucketMs: DAY_MS })),
-  ];
+  const days = await reader.call('filledDays', [earliest]);
   const caps = await writer.call('rollupCaps', []);
+  const rebuilt = { rollup_hourly: 0, rollup_daily: 0 };
   let done = 0;
   let longestHoldMs = 0;
-  for (const { table, bucket, bucketMs } of work) {
+  for (const day of days) {
     if (signal?.aborted === true) break;
-    const maxRows = table === 'rollup_hourly' ? caps.maxHourlyRows : caps.maxDailyRows;
-    const rebuilt = await reader.call('rebuildBucket', [bucket, bucketMs, maxRows]);
-    const { heldMs } = await writer.call('replaceRollups', [table, bucket, bucketMs, rebuilt]);
-    longestHoldMs = Math.max(longestHoldMs, heldMs);
+    const { buckets, seenId } = await reader.call('rebuildDay', [day, earliest, caps]);
+    for (const together of inTransactions(buckets)) {
+      const { heldMs } = await writer.call('replaceRollups', [together, seenId]);
+      longestHoldMs = Math.max(longestHoldMs, heldMs);
+      for (const { table } of together) rebuilt[table] += 1;
+    }
     done += 1;
-    onProgress?.(done, work.length);
+    onProgress?.(done, days.length);
   }
   return {
-    hours: Math.min(done, hours.length),
-    days: Math.max(0, done - hours.length),
+    hours: rebuilt.rollup_hourly,
+    days: rebuilt.rollup_daily,
     from: new Date(earliest).toISOString(),
     longestHoldMs,
-    cancelled: done < work.length,
+    cancelled: done < days.length,
   };
+}
+
+function inTransactions(buckets: readonly RebuiltBucket[]): RebuiltBucket[][] {
+  const parts: RebuiltBucket[][] = [];
+  let rows = Number.POSITIVE_INFINITY;
+  for (const bucket of buckets) {
+    if (rows + bucket.rows.length > ROWS_PER_TRANSACTION) {
+      parts.push([]);
+      rows = 0;
+    }
+    parts.at(-1)!.push(bucket);
+    rows += bucket.rows.length;
+  }
+  return parts;
 }

@@ -5,7 +5,7 @@ import { readRecord, type ReadRecord } from '../../core/record.ts';
 import { unpackRecords } from '../../core/record-transfer.ts';
 import { Unacceptable } from '../../core/sink.ts';
 import { type EventRows, openEventRows } from './event-rows.ts';
-import type { RebuiltBucket } from './rebuild-bucket.ts';
+import type { RebuiltBucket } from './rebuild-day.ts';
 import { openRolledEvents } from './rolled-events.ts';
 import type { WriterCaps } from './writer-caps.ts';
 
@@ -20,13 +20,8 @@ export interface EventWriter {
   readonly add: EventRows['add'];
   readonly flush: () => void;
   readonly checkpoint: () => Checkpoint | undefined;
-  /** Puts rebuilt rows in the place of a bucket's, and adds what has come since they were counted. */
-  readonly replaceRollups: (
-    table: 'rollup_hourly' | 'rollup_daily',
-    bucket: number,
-    bucketMs: number,
-    rebuilt: RebuiltBucket,
-  ) => void;
+  /** Puts rebuilt rows in the place of their buckets', and adds what has come after the event `seenId`. */
+  readonly replaceRollups: (buckets: readonly RebuiltBucket[], seenId: number) => void;
   /**
    * Runs other work on the same tables in a transaction, and tells writers in other processes that their caches are void.
    * @param voids what of this writer's own caches the work makes void
@@ -134,14 +129,16 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       const { journal_id: journalId, sequence, count } = readState.get() ?? EMPTY_STATE;
       return journalId === null ? undefined : { journalId, sequence, count };
     },
-    replaceRollups: (table, bucket, bucketMs, { rows, throughId }) =>
+    replaceRollups: (buckets, seenId) =>
       exclusively('rollups', () => {
         rollups.reset();
-        const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
-        target.replace(bucket, rows);
-        for (const id of rolled.ids(bucket, bucket + bucketMs, throughId)) {
-          const found = rolled.read(id);
-          if (found !== undefined) target.add(found.event, found.series);
+        for (const { table, bucket, rows } of buckets) {
+          const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
+          target.replace(bucket, rows);
+          for (const id of rolled.idsAfter(seenId, bucket, bucket + target.bucketMs)) {
+            const found = rolled.read(id);
+            if (found !== undefined) target.add(found.event, found.series);
+          }
         }
         rollups.flush();
       }),

@@ -1,5 +1,5 @@
-/** Questions to the history, asked by name and answered by the reader's thread. */
-import { isQueryName, InvalidQuery, QUERIES, readParameters } from './query-names.ts';
+/** Questions to the history, asked by name and answered by a reader's thread. */
+import { isAboutRows, isQueryName, InvalidQuery, QUERIES, readParameters } from './query-names.ts';
 import type { ReaderMethods } from './reader-methods.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 import type { QueryAnswer } from './run-query.ts';
@@ -22,16 +22,20 @@ export interface History {
 
 const DEFAULT_PAGE = 500;
 
-export function createHistory(
-  reader: () => Promise<WorkerClient<ReaderMethods>>,
-  policies: () => readonly RetentionPolicy[],
-): History {
+/** Threads that read. Single rows may have to be looked for among millions: answers from rollups do not wait for those. */
+export interface Readers {
+  readonly rollups: () => Promise<WorkerClient<ReaderMethods>>;
+  readonly rows: () => Promise<WorkerClient<ReaderMethods>>;
+}
+
+export function createHistory(readers: Readers, policies: () => readonly RetentionPolicy[]): History {
   const ask: History['ask'] = async (name, raw, now) => {
     if (!isQueryName(name)) {
       throw new InvalidQuery(`${name}: no such query; there are ${Object.keys(QUERIES).join(', ')}`);
     }
     const parameters = readParameters(raw, now);
-    return (await reader()).call('query', [name, parameters, { now, policies: policies() }]);
+    const reader = await readers[isAboutRows(name) ? 'rows' : 'rollups']();
+    return reader.call('query', [name, parameters, { now, policies: policies() }]);
   };
   return {
     ask,

@@ -4,7 +4,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Scope } from '../../core/key-store.ts';
+import { METRIC_TYPES } from '../../core/metric.ts';
+import type { ImportedPolicy } from './import-policies.ts';
 import type { LegacyDatabase } from './legacy-database.ts';
+import { cutoffOf } from './retention-policies.ts';
 import { startWorker, type WorkerClient } from './worker-client.ts';
 import type { WriterMethods } from './writer-methods.ts';
 
@@ -33,6 +36,10 @@ export interface ImportReport {
   readonly skippedRows: readonly { readonly row: string; readonly reason: string }[];
   readonly keysImported: number;
   readonly keysKnown: number;
+  /** Events older than their table is kept: the next cleanup takes the single rows, their rollups stay. */
+  readonly beyondRetention: number;
+  /** Policies that differ from the replaced service's defaults, with what became of them; those of an earlier import are not among them. */
+  readonly policies: readonly ImportedPolicy[];
   readonly cancelled: boolean;
 }
 
@@ -65,6 +72,13 @@ export async function importLegacy(
     let imported = 0;
     let skipped = 0;
     let already = 0;
+    let beyondRetention = 0;
+    const legacyPolicies = await source.call('policies', []);
+    const policies = await writer.call('importPolicies', [lineage, legacyPolicies, now]);
+    const current = await writer.call('listPolicies', []);
+    const cutoffs = new Map(
+      METRIC_TYPES.map((type) => [type, cutoffOf(current, type, now) ?? Number.NEGATIVE_INFINITY]),
+    );
     for (const { table } of tables) already += await source.call('rowsThrough', [table, reached.get(table) ?? 0]);
     let rows = already;
     for (const { table } of tables) {
@@ -75,6 +89,7 @@ export async function importLegacy(
         await writer.call('importEvents', [lineage, slice.events, slice.anchor]);
         after = slice.anchor.sourceId;
         imported += slice.events.length;
+        beyondRetention += slice.events.filter(({ event }) => event.timestamp < cutoffs.get(event.type)!).length;
         skipped += slice.skipped.length;
         skippedRows.push(...slice.skipped.slice(0, MAX_SKIPPED_TOLD - skippedRows.length));
         rows += slice.rows;
@@ -91,6 +106,8 @@ export async function importLegacy(
       skippedRows,
       keysImported,
       keysKnown: keys.length - keysImported,
+      beyondRetention,
+      policies,
       cancelled: signal?.aborted === true,
     };
   }

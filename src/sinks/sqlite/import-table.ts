@@ -1,7 +1,8 @@
 /** Takes events of another database in, with the place that the import has come to, in one transaction. */
 import type Database from 'better-sqlite3';
 import type { EventWriter } from './event-writer.ts';
-import type { ImportAnchor, LegacyEvent, LegacyKey } from './legacy-database.ts';
+import type { ImportAnchor } from './legacy-database.ts';
+import type { LegacyEvent, LegacyKey } from './legacy-rows.ts';
 import type { Scope } from '../../core/key-store.ts';
 
 export interface StoredAnchor extends ImportAnchor {

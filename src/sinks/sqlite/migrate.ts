@@ -1,5 +1,5 @@
 /** Brings a database to the newest schema: the migrations in drizzle/, forward only, all in one transaction. */
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
@@ -55,18 +55,37 @@ export function migrate(db: Database.Database, folder: string = MIGRATIONS_FOLDE
     .immediate();
 }
 
-/** A migration that takes something away; those that make a table anew are among them. */
-const DESTRUCTIVE = /\b(?:DROP\s+(?:TABLE|COLUMN)|DELETE\s+FROM)\b/i;
+/** A statement that takes something away or overwrites it; those that make a table anew are among them. What a trigger will do is not. */
+const DESTRUCTIVE =
+  /^(?!\s*(?:--[^\n]*\n\s*)*CREATE\s+TRIGGER)[\s\S]*\b(?:DROP\s+(?:TABLE|COLUMN)|DELETE\s+FROM|REPLACE\s+INTO|UPDATE\s+\S+\s+SET)\b/i;
 
-/** Keeps the database as it is beside itself: `metrics.db.before-0007_name`. An earlier attempt's copy stays. */
+/**
+ * Keeps the database as it is beside itself: `metrics.db.before-0007_name`. No copy is ever overwritten; an attempt that is
+ * repeated on an unchanged database makes no second one.
+ */
 function backUp(db: Database.Database, migration: string): void {
-  const target = `${db.name}.before-${migration.replace(/\.sql$/, '')}`;
-  if (existsSync(target)) return;
+  const first = `${db.name}.before-${migration.replace(/\.sql$/, '')}`;
+  let target = first;
+  for (let number = 2; existsSync(target); number += 1) {
+    if (statSync(target).mtimeMs >= changedAt(db.name)) return;
+    target = `${first}-${number}`;
+  }
   const partial = `${target}.partial`;
-  rmSync(partial, { force: true });
-  db.prepare('VACUUM INTO ?').run(partial);
-  renameSync(partial, target);
+  try {
+    rmSync(partial, { force: true });
+    db.prepare('VACUUM INTO ?').run(partial);
+    renameSync(partial, target);
+  } catch (error) {
+    rmSync(partial, { force: true, recursive: true });
+    throw new UnusableDatabase(
+      `${db.name} is kept as it is, since the copy that is due before the migration ${migration} cannot be made at ${target}: ${String(error)}; make room there (it takes as much as the database) and start again`,
+      { cause: error },
+    );
+  }
 }
+
+const changedAt = (path: string): number =>
+  Math.max(...[path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0));
 
 function lastApplied(db: Database.Database): number | undefined {
   const known = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();

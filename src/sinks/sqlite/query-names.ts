@@ -24,6 +24,9 @@ export class InvalidQuery extends Error {
   override readonly name = 'InvalidQuery';
 }
 
+/** Answered from single rows; the others are from rollups. */
+export const isAboutRows = (name: QueryName): boolean => name === 'events' || name === 'user';
+
 export const isQueryName = (name: string): name is QueryName => Object.hasOwn(QUERIES, name);
 
 const HOUR_MS = 3_600_000;

@@ -3,10 +3,11 @@ import type Database from 'better-sqlite3';
 import { openForReading } from './database.ts';
 import { guardFile } from './database-file.ts';
 import type { QueryName, QueryParameters } from './query-names.ts';
-import { filledBuckets, rebuildBucket, type RebuiltBucket } from './rebuild-bucket.ts';
-import type { RetentionPolicy } from './retention-policies.ts';
+import { filledDays, rebuildDay, type RebuiltDay } from './rebuild-day.ts';
+import type { Cutoffs, RetentionPolicy } from './retention-policies.ts';
+import type { RollupCaps } from './rollup-writer.ts';
 import { type QueryAnswer, runQuery } from './run-query.ts';
-import { databaseSize, eventStats, type EventStats, rowsBefore, type RowsBefore } from './table-stats.ts';
+import { databaseSize, eventStats, type EventStats, type Ranges, rowsBefore } from './table-stats.ts';
 
 export type ReaderMethods = ReturnType<typeof createReaderMethods>;
 
@@ -26,17 +27,15 @@ export function createReaderMethods({ path }: { readonly path: string }) {
 
   return {
     eventStats: (): EventStats => eventStats(use()),
-    rowsBefore: (cutoffs: Parameters<typeof rowsBefore>[1]): RowsBefore => rowsBefore(use(), cutoffs),
+    rowsBefore: (cutoffs: Cutoffs): Ranges => rowsBefore(use(), cutoffs),
     size: () => databaseSize(use(), path),
     query: (
       name: QueryName,
       parameters: QueryParameters,
       context: { readonly now: number; readonly policies: readonly RetentionPolicy[] },
     ): QueryAnswer => runQuery(name, parameters, { db: use(), path, ...context }),
-    rebuildBucket: (bucket: number, bucketMs: number, maxRows: number): RebuiltBucket =>
-      rebuildBucket(use(), bucket, bucketMs, maxRows),
-    filledBuckets: (table: 'rollup_hourly' | 'rollup_daily', from: number, bucketMs: number): number[] =>
-      filledBuckets(use(), table, from, bucketMs),
+    rebuildDay: (day: number, from: number, caps: RollupCaps): RebuiltDay => rebuildDay(use(), day, from, caps),
+    filledDays: (from: number): number[] => filledDays(use(), from),
     close: (): void => {
       open?.db.close();
       open = undefined;

@@ -1,5 +1,6 @@
 /** How long each table keeps its rows, and what follows for rows that two tables share. */
 import { METRIC_TYPES, type MetricType } from '../../core/metric.ts';
+import { typeNumber } from './columns.ts';
 
 /** Tables with a policy of their own, as users know them. */
 export const RETENTION_TABLES = [
@@ -12,6 +13,7 @@ export const RETENTION_TABLES = [
   'metrics_daily',
 ] as const;
 export type RetentionTable = (typeof RETENTION_TABLES)[number];
+export type RollupTable = 'metrics_hourly' | 'metrics_daily';
 
 export interface RetentionPolicy {
   readonly table: RetentionTable;
@@ -42,6 +44,9 @@ export const defaultRetentionDays = (table: RetentionTable, rawDays: number): nu
 export const isRetentionTable = (name: string): name is RetentionTable =>
   (RETENTION_TABLES as readonly string[]).includes(name);
 
+export const isRollupTable = (table: RetentionTable): table is RollupTable =>
+  table === 'metrics_hourly' || table === 'metrics_daily';
+
 /** The types whose events a table shows: all of them for `metrics`, none for rollups. */
 export function typesOf(table: RetentionTable): MetricType[] {
   if (table === 'metrics') return [...METRIC_TYPES];
@@ -69,7 +74,7 @@ export function cutoffOf(policies: readonly RetentionPolicy[], type: MetricType,
 /** Rollup rows whose hour or day began before this lie wholly beyond the table's policy. */
 export function rollupCutoff(
   policies: readonly RetentionPolicy[],
-  table: 'metrics_hourly' | 'metrics_daily',
+  table: RollupTable,
   now: number,
 ): number | undefined {
   const policy = policies.find((each) => each.table === table);
@@ -77,3 +82,32 @@ export function rollupCutoff(
   const length = table === 'metrics_hourly' ? DAY_MS / 24 : DAY_MS;
   return now - policy.retentionDays * DAY_MS - length + 1;
 }
+
+/** What each type and each rollup table loses; undefined: nothing. */
+export interface Cutoffs {
+  /** By number of type. */
+  readonly byType: Readonly<Record<number, number | undefined>>;
+  readonly hourly: number | undefined;
+  readonly daily: number | undefined;
+}
+
+export const cutoffsOf = (policies: readonly RetentionPolicy[], now: number): Cutoffs => ({
+  byType: Object.fromEntries(METRIC_TYPES.map((type) => [typeNumber(type), cutoffOf(policies, type, now)])),
+  hourly: rollupCutoff(policies, 'metrics_hourly', now),
+  daily: rollupCutoff(policies, 'metrics_daily', now),
+});
+
+/** Before this, rows of the table go; for `metrics` as far as its longest-kept type reaches. */
+export function tableCutoff(
+  policies: readonly RetentionPolicy[],
+  table: RetentionTable,
+  now: number,
+): number | undefined {
+  if (isRollupTable(table)) return rollupCutoff(policies, table, now);
+  const cutoffs = typesOf(table).flatMap((type) => cutoffOf(policies, type, now) ?? []);
+  return cutoffs.length === 0 ? undefined : Math.min(...cutoffs);
+}
+
+/** The policy's own days, which another table's policy may cut short. */
+export const daysOf = (policies: readonly RetentionPolicy[], table: RetentionTable): number =>
+  policies.find((each) => each.table === table)?.retentionDays ?? 0;

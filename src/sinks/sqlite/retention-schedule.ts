@@ -1,7 +1,8 @@
 /** Runs the cleanup by the clock on the wall. */
 import { Cron } from 'croner';
 import type { Clock, Log } from '../../core/ports.ts';
-import type { CleanupReport, Retention } from './retention.ts';
+import type { CleanupReport } from './cleanup.ts';
+import type { Retention } from './retention.ts';
 
 export interface CleanupScheduleOptions {
   readonly retention: Retention;

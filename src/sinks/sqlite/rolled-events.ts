@@ -5,10 +5,19 @@ import { ROLLUP_LABELS } from './columns.ts';
 import type { Rolled } from './rollup-accumulator.ts';
 import { type RollupSeries, seriesOf } from './rollup-series.ts';
 
+export interface RolledEvent {
+  readonly event: Rolled;
+  readonly series: RollupSeries;
+}
+
 export interface RolledEvents {
-  /** Ids of the events from `from` to before `to`, ascending, those beyond `afterId` alone. */
-  readonly ids: (from: number, to: number, afterId: number) => number[];
-  readonly read: (id: number) => { readonly event: Rolled; readonly series: RollupSeries } | undefined;
+  /** Ids of the events from `from` to before `to`, ascending. */
+  readonly ids: (from: number, to: number) => Float64Array;
+  /** Ids of those that came after an event, ascending. */
+  readonly idsAfter: (id: number, from: number, to: number) => number[];
+  /** The highest id that there is; 0: none. */
+  readonly lastId: () => number;
+  readonly read: (id: number) => RolledEvent | undefined;
 }
 
 interface Row {
@@ -26,10 +35,15 @@ const MAX_CACHED_SERIES = 50_000;
 
 export function openRolledEvents(db: Database.Database): RolledEvents {
   const select = db
+    .prepare<[number, number], number>('SELECT id FROM events WHERE timestamp >= ? AND timestamp < ?')
+    .pluck();
+  // By the key: what came last is little, the hour or day may be much.
+  const selectAfter = db
     .prepare<[number, number, number], number>(
-      'SELECT id FROM events WHERE timestamp >= ? AND timestamp < ? AND id > ?',
+      'SELECT id FROM events WHERE id > ? AND +timestamp >= ? AND +timestamp < ? ORDER BY id',
     )
     .pluck();
+  const last = db.prepare<[], number | null>('SELECT max(id) FROM events').pluck();
   const get = db.prepare<[number], Row>(
     'SELECT type, timestamp, value, duration_ms, attribute_set_id, client_id, resource_id FROM events WHERE id = ?',
   );
@@ -43,7 +57,9 @@ export function openRolledEvents(db: Database.Database): RolledEvents {
   const cache = new Map<string, RollupSeries>();
 
   return {
-    ids: (from, to, afterId) => select.all(from, to, afterId).sort((a, b) => a - b),
+    ids: (from, to) => Float64Array.from(select.all(from, to)).sort(),
+    idsAfter: (id, from, to) => selectAfter.all(id, from, to),
+    lastId: () => last.get() ?? 0,
     read: (id) => {
       const row = get.get(id);
       const type = row === undefined ? undefined : METRIC_TYPES[row.type - 1];

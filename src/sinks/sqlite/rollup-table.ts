@@ -26,6 +26,7 @@ export interface RebuiltRow {
 }
 
 export interface RollupTable {
+  readonly bucketMs: number;
   readonly add: (event: Rolled, series: RollupSeries) => void;
   /** Writes what has changed; call inside the transaction. */
   readonly flush: () => void;
@@ -58,7 +59,12 @@ export function openRollupTable(
     )
     .pluck();
   const remove = db.prepare(`DELETE FROM ${table} WHERE bucket = ?`);
-  const store = db.prepare(`INSERT OR REPLACE INTO ${table} (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  // Not INSERT OR REPLACE: that deletes the row it replaces past the trigger which counts rows.
+  const values = ROLLUP_VALUE_COLUMNS.split(', ').map((column) => `${column} = excluded.${column}`);
+  const store = db.prepare(
+    `INSERT INTO ${table} (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (bucket, series_id) DO UPDATE SET ${values.join(', ')}`,
+  );
   /** CachedRows by series key (a series beyond the cap: the overflow row's), and rows in the bucket. */
   const buckets = new Map<number, { rows: number; readonly bySeries: Map<string, CachedRow> }>();
   let dirty: CachedRow[] = [];
@@ -127,6 +133,7 @@ export function openRollupTable(
   }
 
   return {
+    bucketMs,
     add: (event, series) => {
       const row = accumulator(Math.floor(event.timestamp / bucketMs) * bucketMs, series);
       if (!row.dirty) {

@@ -223,6 +223,12 @@ export const rollupDaily = sqliteTable('rollup_daily', rollupColumns(), (table) 
   primaryKey({ columns: [table.bucket, table.seriesId] }),
 ]);
 
+/** Rows of each rollup table, kept by triggers, so that nothing has to count them. */
+export const rollupCounts = sqliteTable('rollup_counts', {
+  tableName: text('table_name').primaryKey(),
+  count: integer('count').notNull(),
+});
+
 /** The one row that every transaction reads: how far the journal is written, and whether caches still hold. */
 export const writerState = sqliteTable('writer_state', {
   id: integer('id').primaryKey(),

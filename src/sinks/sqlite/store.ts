@@ -10,6 +10,7 @@ import type { DeliveredRecord } from '../../core/sink.ts';
 import { packRecords } from '../../core/record-transfer.ts';
 import { DEFAULT_CAPS, type WriterCaps } from './writer-caps.ts';
 import type { StoredKey } from './keys-table.ts';
+import { oneAtATime, type OneAtATime } from './one-at-a-time.ts';
 import type { ReaderMethods } from './reader-methods.ts';
 import { backfill, type BackfillOptions, type BackfillReport } from './backfill.ts';
 import { backupDatabase } from './backup.ts';
@@ -73,9 +74,8 @@ interface Shared {
   /** What a thread starts with, also one that takes a crashed one's place. */
   readonly settings: { readonly path: string; caps: WriterCaps };
   readonly client: WorkerClient<WriterMethods>;
-  /** Started with the first question. */
-  readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
-  readonly closeReader: () => Promise<void>;
+  readonly closeReaders: () => Promise<unknown>;
+  readonly alone: OneAtATime;
   readonly retention: Retention;
   readonly history: History;
   readonly listeners: Set<KeyListener>;
@@ -102,6 +102,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
   const shared = await opening;
   shared.openings += 1;
   const { client, listeners } = shared;
+  const { log } = options;
   if (options.caps !== undefined && Object.keys(options.caps).length > 0) {
     shared.settings.caps = { ...DEFAULT_CAPS, ...options.caps };
     await client.call('configure', [shared.settings.caps]);
@@ -117,8 +118,16 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,
     history: shared.history,
-    backfill: async (options) =>
-      backfill(client, await shared.reader(), await client.call('listPolicies', []), options),
+    backfill: (options) =>
+      shared.alone(async () => {
+        // A reader of its own: counting a day may take seconds, for which no question shall wait.
+        const { reader, closeReader } = openReader(file, log);
+        try {
+          return await backfill(client, await reader(), options);
+        } finally {
+          await closeReader();
+        }
+      }),
     keys: {
       list: () => client.call('listKeys', []),
       insert: (key) => client.call('insertKey', [key]),
@@ -142,7 +151,7 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
       shared.openings -= 1;
       if (shared.openings > 0) return;
       stores.delete(file);
-      await shared.closeReader();
+      await shared.closeReaders();
       await client.close();
     },
   };
@@ -178,10 +187,13 @@ async function openShared(path: string, { log }: StoreOptions): Promise<Shared> 
     try {
       const client = await start();
       policies = await client.call('listPolicies', []);
-      const { reader, closeReader } = openReader(path, log);
-      const retention = createRetention({ writer: client, reader }, () => policies);
-      const history = createHistory(reader, () => policies);
-      return { settings, client, listeners, reader, closeReader, retention, history, openings: 0 };
+      const rollups = openReader(path, log);
+      const rows = openReader(path, log);
+      const alone = oneAtATime();
+      const retention = createRetention({ writer: client, reader: rollups.reader, alone }, () => policies);
+      const history = createHistory({ rollups: rollups.reader, rows: rows.reader }, () => policies);
+      const closeReaders = () => Promise.all([rollups.closeReader(), rows.closeReader()]);
+      return { settings, client, listeners, closeReaders, alone, retention, history, openings: 0 };
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);
@@ -197,7 +209,13 @@ async function openShared(path: string, { log }: StoreOptions): Promise<Shared> 
   }
 }
 
-function openReader(path: string, log: Log): Pick<Shared, 'reader' | 'closeReader'> {
+interface Reader {
+  /** Started with the first question. */
+  readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
+  readonly closeReader: () => Promise<void>;
+}
+
+function openReader(path: string, log: Log): Reader {
   let starting: Promise<WorkerClient<ReaderMethods>> | undefined;
   return {
     reader: () => {

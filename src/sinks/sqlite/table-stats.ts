@@ -2,6 +2,8 @@
 import { statSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { METRIC_TYPES } from '../../core/metric.ts';
+import { typeNumber } from './columns.ts';
+import { type Cutoffs, type RetentionTable, typesOf } from './retention-policies.ts';
 
 /** Rows and the first and last of their timestamps (milliseconds); without rows both are null. */
 export interface RowRange {
@@ -10,39 +12,30 @@ export interface RowRange {
   readonly newest: number | null;
 }
 
-export interface EventStats {
-  /** By number of type, from 1. */
+const NO_ROWS: RowRange = { rows: 0, oldest: null, newest: null };
+
+/** What there is of each type, by number from 1, and in each rollup table. */
+export interface Ranges {
   readonly byType: Readonly<Record<number, RowRange>>;
   readonly hourly: RowRange;
   readonly daily: RowRange;
+}
+
+export interface EventStats extends Ranges {
   /** Cleanup has taken raw rows of some type before this time, in milliseconds; 0: never. */
   readonly deletedBefore: number;
 }
 
+/** How many events at either end are looked through before the rare types are looked for one by one. */
+const EVENTS_AT_AN_END = 5000;
+
 export function eventStats(db: Database.Database): EventStats {
-  const counts = new Map(
-    db
-      .prepare<[], { type: number; count: number }>('SELECT type, count FROM event_counts')
-      .all()
-      .map(({ type, count }) => [type, count]),
-  );
-  // By way of the attribute sets: one seek each, however rare the type is.
-  const edge = (direction: 'ASC' | 'DESC', type: number): number | null =>
-    db
-      .prepare<[number], number | null>(
-        `SELECT ${direction === 'ASC' ? 'min' : 'max'}((SELECT e.timestamp FROM events e WHERE e.attribute_set_id = s.id
-           ORDER BY e.timestamp ${direction} LIMIT 1)) FROM attribute_sets s WHERE s.type = ?`,
-      )
-      .pluck()
-      .get(type) ?? null;
+  const counts = db.prepare<[], { type: number; count: number }>('SELECT type, count FROM event_counts').all();
+  const oldest = edges(db, 'ASC');
+  const newest = edges(db, 'DESC');
   const byType: Record<number, RowRange> = {};
-  for (const [at] of METRIC_TYPES.entries()) {
-    const type = at + 1;
-    const rows = counts.get(type) ?? 0;
-    byType[type] =
-      rows === 0
-        ? { rows, oldest: null, newest: null }
-        : { rows, oldest: edge('ASC', type), newest: edge('DESC', type) };
+  for (const { type, count: rows } of counts) {
+    byType[type] = rows === 0 ? NO_ROWS : { rows, oldest: oldest(type), newest: newest(type) };
   }
   return {
     byType,
@@ -52,31 +45,39 @@ export function eventStats(db: Database.Database): EventStats {
   };
 }
 
-const rollupRange = (db: Database.Database, table: string): RowRange =>
-  db
-    .prepare<[], RowRange>(
-      `SELECT (SELECT count(*) FROM ${table}) AS rows, (SELECT min(bucket) FROM ${table}) AS oldest, (SELECT max(bucket) FROM ${table}) AS newest`,
+/** The first or last timestamp of a type. Most types are found near the end of all events; of the others each attribute set takes one seek. */
+function edges(db: Database.Database, direction: 'ASC' | 'DESC'): (type: number) => number | null {
+  const edge = direction === 'ASC' ? 'min' : 'max';
+  const near = new Map(
+    db
+      .prepare<[], { type: number; timestamp: number }>(
+        `SELECT type, ${edge}(timestamp) AS timestamp FROM
+           (SELECT type, timestamp FROM events ORDER BY timestamp ${direction} LIMIT ${EVENTS_AT_AN_END}) GROUP BY type`,
+      )
+      .all()
+      .map(({ type, timestamp }) => [type, timestamp]),
+  );
+  const rare = db
+    .prepare<[number], number | null>(
+      `SELECT ${edge}((SELECT e.timestamp FROM events e WHERE e.attribute_set_id = s.id
+         ORDER BY e.timestamp ${direction} LIMIT 1)) FROM attribute_sets s WHERE s.type = ?`,
     )
-    .get() ?? { rows: 0, oldest: null, newest: null };
-
-export interface RowsBefore {
-  readonly byType: Readonly<Record<number, RowRange>>;
-  readonly hourly: RowRange;
-  readonly daily: RowRange;
+    .pluck();
+  return (type) => near.get(type) ?? rare.get(type) ?? null;
 }
 
+const rollupRange = (db: Database.Database, table: string): RowRange =>
+  db
+    .prepare<[string], RowRange>(
+      `SELECT count AS rows, (SELECT min(bucket) FROM ${table}) AS oldest, (SELECT max(bucket) FROM ${table}) AS newest
+       FROM rollup_counts WHERE table_name = ?`,
+    )
+    .get(table) ?? NO_ROWS;
+
 /** What lies before the cutoffs; a missing cutoff takes nothing. */
-export function rowsBefore(
-  db: Database.Database,
-  cutoffs: {
-    readonly byType: Readonly<Record<number, number | undefined>>;
-    readonly hourly: number | undefined;
-    readonly daily: number | undefined;
-  },
-): RowsBefore {
-  const nothing: RowRange = { rows: 0, oldest: null, newest: null };
+export function rowsBefore(db: Database.Database, cutoffs: Cutoffs): Ranges {
   const byType: Record<number, RowRange> = {};
-  for (const [at] of METRIC_TYPES.entries()) byType[at + 1] = nothing;
+  for (const [at] of METRIC_TYPES.entries()) byType[at + 1] = NO_ROWS;
   // One pass per distinct cutoff: types mostly share one.
   const distinct = new Set(Object.values(cutoffs.byType));
   const select = db.prepare<[number], { type: number } & RowRange>(
@@ -90,13 +91,26 @@ export function rowsBefore(
   }
   const rollup = (table: string, cutoff: number | undefined): RowRange =>
     cutoff === undefined
-      ? nothing
+      ? NO_ROWS
       : (db
           .prepare<[number], RowRange>(
             `SELECT count(*) AS rows, min(bucket) AS oldest, max(bucket) AS newest FROM ${table} WHERE bucket < ?`,
           )
-          .get(cutoff) ?? nothing);
+          .get(cutoff) ?? NO_ROWS);
   return { byType, hourly: rollup('rollup_hourly', cutoffs.hourly), daily: rollup('rollup_daily', cutoffs.daily) };
+}
+
+/** A table's own range: all types that it shows, or its rollups. */
+export function rangeOf(ranges: Ranges, table: RetentionTable): RowRange {
+  if (table === 'metrics_hourly') return ranges.hourly;
+  if (table === 'metrics_daily') return ranges.daily;
+  const parts = typesOf(table).flatMap((type) => ranges.byType[typeNumber(type)] ?? []);
+  const known = (edge: 'oldest' | 'newest'): number[] => parts.flatMap((part) => part[edge] ?? []);
+  return {
+    rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+    oldest: known('oldest').reduce<number | null>((least, each) => Math.min(least ?? each, each), null),
+    newest: known('newest').reduce<number | null>((most, each) => Math.max(most ?? each, each), null),
+  };
 }
 
 /** Sizes in the units and names that deployed tools read. */

@@ -7,8 +7,10 @@ import type { PolicyChange } from './retention-table.ts';
 import type { EventWriter } from './event-writer.ts';
 import type { WriterCaps } from './writer-caps.ts';
 import type { RollupCaps } from './rollup-writer.ts';
+import { type ImportedPolicy, takePolicies } from './import-policies.ts';
 import type { ImportTable, StoredAnchor } from './import-table.ts';
 import type { KeysTable, StoredKey } from './keys-table.ts';
+import type { LegacyPolicy } from './legacy-rows.ts';
 import { openConnection } from './writer-connection.ts';
 
 export interface WriterSettings {
@@ -142,6 +144,11 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
     importKeys: (...args: Parameters<ImportTable['takeKeys']>): number => {
       const taken = use().imports.takeKeys(...args);
       publishAllKeys();
+      return taken;
+    },
+    importPolicies: (lineage: number, policies: readonly LegacyPolicy[], at: number): ImportedPolicy[] => {
+      const taken = takePolicies(use().db, lineage, policies, at);
+      publishPolicies(use().policies.list());
       return taken;
     },
     configure: (next: WriterCaps): void => {

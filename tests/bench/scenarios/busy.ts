@@ -2,9 +2,8 @@
  * Everything at once: a steady load, scrapes, OTLP exports of many series, retention deleting, and administrators asking.
  * What of it the HTTP thread feels is the event loop's delay and the senders' latency.
  */
-import { request } from 'node:http';
-import { join } from 'node:path';
 import { readSamples, sumOf } from '../../support/books.ts';
+import { ask } from '../control.ts';
 import { pace, saturate } from '../load.ts';
 import { filledDatabase } from '../filled-database.ts';
 import { median, type Scenario, type Settings } from '../scenario.ts';
@@ -22,24 +21,6 @@ const QUESTIONS = [
   '/admin/retention/preview',
   '/admin/keys',
 ];
-
-/** Asks over the control socket, as the command line does; @returns milliseconds */
-function ask({ gateway }: GatewayUnderTest, method: string, path: string, body?: object): Promise<number> {
-  const start = performance.now();
-  const options = { socketPath: join(gateway.dataDirectory, 'control.sock'), method, path };
-  return new Promise((resolve, reject) => {
-    const sent = request({ ...options, headers: { 'content-type': 'application/json' } }, (response) => {
-      response.resume();
-      response.on('error', reject);
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve(performance.now() - start);
-        else reject(new Error(`${method} ${path}: ${response.statusCode}`));
-      });
-    });
-    sent.on('error', reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
-}
 
 async function round(server: GatewayUnderTest, settings: Settings, number: number) {
   const { small } = settings;
@@ -62,7 +43,7 @@ async function round(server: GatewayUnderTest, settings: Settings, number: numbe
     await ask(server, 'POST', '/admin/retention/cleanup');
   };
   const questions = async (): Promise<void> => {
-    answers.push(await ask(server, 'GET', QUESTIONS[next % QUESTIONS.length]!));
+    answers.push((await ask(server, 'GET', QUESTIONS[next % QUESTIONS.length]!)).ms);
     next += 1;
   };
   const scrapes = async (): Promise<void> => {

@@ -220,6 +220,58 @@ t.test('existing keys keep working, revoked ones do not begin to', async (t) => 
   t.match(await store.importLegacy(legacy, { now: NOW }), { keysImported: 0, keysKnown: 3 });
 });
 
+t.test('policies that were changed come over once, and never against an operator', async (t) => {
+  const directory = t.testdir();
+  const legacy = join(directory, 'legacy.db');
+  const db = new Database(legacy);
+  db.exec(SCHEMA);
+  db.exec(`INSERT INTO retention_policies (table_name, retention_days, is_active) VALUES
+    ('metrics', 90, 1), ('auth_metrics', 90, 0), ('tool_metrics', 14, 1), ('discovery_metrics', 200, 'false'),
+    ('metrics_hourly', 30, 1), ('metrics_daily', 0, 1), ('api_usage', 5, 1)`);
+  db.exec(`INSERT INTO metrics (request_id, service, metric_type, timestamp, value, dimensions) VALUES
+    ('r1', 'a', 'tool_execution', '2026-11-01T00:00:00', 1, '{"tool_name":"t"}'),
+    ('r2', 'a', 'auth_request', '2026-11-01T00:00:00', 1, '{}')`);
+  db.close();
+  const { store, count } = await open(t, directory);
+  await store.retention.applyDefaults(60, NOW);
+  await store.retention.update('metrics_hourly', { retentionDays: 700 }, NOW);
+  const { policies, beyondRetention } = await store.importLegacy(legacy, { now: NOW });
+  t.strictSame(
+    policies.map(({ table, outcome }) => [table, outcome]),
+    [
+      ['auth_metrics', 'imported'],
+      ['tool_metrics', 'imported'],
+      ['discovery_metrics', 'imported'],
+      ['metrics_hourly', 'left out: an operator has set it here'],
+      ['metrics_daily', 'left out: expected 1 to 3650 days'],
+      ['api_usage', 'left out: there is no such table here'],
+    ],
+  );
+  const now = async () =>
+    (await store.retention.policies()).map(({ table, retentionDays, isActive }) => [table, retentionDays, isActive]);
+  const expected = [
+    ['metrics', 60, true],
+    ['auth_metrics', 90, false],
+    ['tool_metrics', 14, true],
+    ['discovery_metrics', 200, false],
+    ['protocol_metrics', 60, true],
+    ['metrics_hourly', 700, true],
+    ['metrics_daily', 1095, true],
+  ];
+  t.strictSame(await now(), expected);
+  t.equal(store.retention.keptDays('tool_execution'), 14, 'they hold at once');
+  t.equal(beyondRetention, 1, 'what the next cleanup takes is told');
+  await store.retention.cleanup({ now: NOW });
+  t.equal(count('metrics'), 1);
+  t.strictSame(query(store.path, 'SELECT sum(count) AS n FROM metrics_daily'), [{ n: 2 }], 'the rollups stay');
+
+  await store.retention.update('auth_metrics', { isActive: true }, NOW);
+  t.strictSame((await store.importLegacy(legacy, { now: NOW })).policies, [], 'a second time');
+  t.match(await now(), [[], ['auth_metrics', 90, true]], 'does not undo what was decided since');
+  await store.retention.applyDefaults(60, NOW);
+  t.match(await now(), [[], ['auth_metrics', 60, true], ['tool_metrics', 14, true]]);
+});
+
 t.test('a file of another kind is refused', async (t) => {
   const directory = t.testdir({ 'text.db': 'no database at all, but long enough to be read as if it were one' });
   const { store, path } = await open(t, directory);

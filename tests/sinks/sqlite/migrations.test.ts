@@ -1,5 +1,14 @@
 /** Migrations: all or none, once, and by two processes at a time if need be. */
-import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
@@ -79,18 +88,76 @@ t.test('before something is taken away, the database is copied', async (t) => {
   const directory = t.testdir();
   const path = join(directory, 'metrics.db');
   openForWriting(path).db.close();
+  copyFileSync(path, `${path}.old`);
   const folder = withOneMore(directory, 'DROP TABLE import_anchors;');
-  const db = new Database(path);
-  migrate(db, folder);
-  db.close();
+  const upgrade = (file: string): void => {
+    const db = new Database(file);
+    try {
+      migrate(db, folder);
+    } finally {
+      db.close();
+    }
+  };
+  upgrade(path);
   t.strictSame(query(path, "SELECT name FROM sqlite_schema WHERE name = 'import_anchors'"), []);
   const copy = `${path}.before-9999_later`;
   t.strictSame(query(copy, 'SELECT count(*) AS n FROM import_anchors'), [{ n: 0 }]);
+
+  // The old release was put back, went on, and is upgraded once more: the first copy does not hold what came meanwhile.
+  copyFileSync(`${path}.old`, path);
+  const db = new Database(path);
+  db.exec("INSERT INTO import_anchors (lineage, source_table, source_id, digest) VALUES (1, 'metrics', 1, 'x')");
+  db.close();
+  utimesSync(path, new Date(), new Date(Date.now() + 60_000));
+  upgrade(path);
+  t.strictSame(query(copy, 'SELECT count(*) AS n FROM import_anchors'), [{ n: 0 }], 'no copy is overwritten');
+  t.strictSame(query(`${copy}-2`, 'SELECT count(*) AS n FROM import_anchors'), [{ n: 1 }]);
+
   const fresh = join(directory, 'fresh.db');
-  const other = new Database(fresh);
-  migrate(other, folder);
-  other.close();
+  upgrade(fresh);
   t.notOk(existsSync(`${fresh}.before-9999_later`), 'a new database has nothing to lose');
+});
+
+t.test('which migrations a copy is made before', async (t) => {
+  const copied = (sql: string): boolean => {
+    const directory = t.testdir();
+    const path = join(directory, 'metrics.db');
+    openForWriting(path).db.close();
+    const db = new Database(path);
+    migrate(db, withOneMore(directory, sql));
+    db.close();
+    return existsSync(`${path}.before-9999_later`);
+  };
+  for (const [sql, wanted] of [
+    ['ALTER TABLE event_counts DROP COLUMN deleted_before;', true],
+    ['UPDATE retention_policies SET retention_days = 1;', true],
+    ['DELETE FROM `import_anchors`;', true],
+    ['REPLACE INTO event_counts (type, count) VALUES (1, 0);', true],
+    ['CREATE TABLE more (id INTEGER);\n--> statement-breakpoint\nDROP TABLE clients;', true],
+    [
+      '-- Later ones.\nCREATE TRIGGER later AFTER INSERT ON clients BEGIN DELETE FROM clients WHERE id = 0; END;',
+      false,
+    ],
+    ['ALTER TABLE clients ADD COLUMN later TEXT;', false],
+    ['DROP VIEW metrics_daily;', false],
+  ] as const) {
+    t.equal(copied(sql), wanted, sql);
+  }
+});
+
+t.test('without room for that copy nothing is changed, and the message says what to do', async (t) => {
+  const directory = t.testdir();
+  const path = join(directory, 'metrics.db');
+  openForWriting(path).db.close();
+  const before = schemaOf(path);
+  mkdirSync(`${path}.before-9999_later.partial/in the way`, { recursive: true });
+  const db = new Database(path);
+  t.throws(() => migrate(db, withOneMore(directory, 'DROP TABLE import_anchors;')), {
+    name: 'UnusableDatabase',
+    message: /the copy that is due before the migration 9999_later.sql cannot be made .*make room/,
+  });
+  db.close();
+  t.strictSame(schemaOf(path), before);
 });
 
 t.test('two processes that start on a new file at once both find it ready', async (t) => {
