@@ -11,7 +11,7 @@ export const QUERIES = {
   'success-rates': 'Success rate by a label (by), of one metric type (type)',
   latency: 'Latency percentiles over time, of one metric type (type)',
   flows: 'Latency of the protocol flow steps by server',
-  user: 'What one user hash did (user_hash), newest first',
+  user: 'Authentications and tool executions of one user hash (user_hash), newest first',
   errors: 'Failures by error code',
   requests: 'Metrics by hour or day',
   trend: 'Metrics a day, database growth, and when the limit is reached at this rate',

@@ -231,3 +231,32 @@ t.test('a cancelled cleanup stops between two slices; the next one ends it', asy
   t.equal(rest.totalDeleted + report.totalDeleted, 5000);
   t.strictSame(count('metrics'), 0);
 });
+
+t.test('statistics agree with counting, rare types and rollups included, whatever writes and removes', async (t) => {
+  const { store, write, count, path } = await open(t);
+  const start = NOW - 95 * DAY;
+  // The one discovery lies in the middle of more events than statistics look through from either end.
+  const many = (from: number): JsonMetric[] =>
+    Array.from({ length: 6000 }, (_, at) => metric('auth_request', from + at));
+  await write([...many(start), metric('tool_discovery', NOW - DAY), ...many(NOW - 10_000)]);
+  const check = async (what: string): Promise<void> => {
+    const stats = await store.retention.stats();
+    for (const table of ['metrics', 'auth_metrics', 'discovery_metrics', 'metrics_hourly', 'metrics_daily'] as const) {
+      t.equal(stats[table].record_count, count(table), `${table} ${what}`);
+    }
+    const [edges] = query(path, 'SELECT min(timestamp) AS oldest, max(timestamp) AS newest FROM metrics');
+    const { oldest_record: oldest, newest_record: newest } = stats.metrics;
+    t.strictSame({ oldest: Date.parse(oldest!), newest: Date.parse(newest!) }, edges, `edges ${what}`);
+    const time = new Date(NOW - DAY).toISOString();
+    t.match(stats.discovery_metrics, { oldest_record: time, newest_record: time });
+  };
+  await check('at first');
+  await store.retention.cleanup({ now: NOW });
+  await check('after a cleanup');
+  const db = new Database(path);
+  db.exec('DELETE FROM rollup_hourly; UPDATE writer_state SET dictionary_generation = dictionary_generation + 1');
+  db.close();
+  await check('after rollups were deleted by hand');
+  await store.backfill({ now: NOW });
+  await check('after a backfill');
+});
