@@ -1,13 +1,9 @@
 /** Rebuilds rollups from the raw rows, day by day: a reader's thread of its own counts, the writer's puts the rows in place. */
 import { METRIC_TYPES } from '../../core/metric.ts';
 import type { ReaderMethods } from './reader-methods.ts';
-import type { RebuiltBucket } from './rebuild-day.ts';
 import { cutoffOf } from './retention-policies.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { WriterMethods } from './writer-methods.ts';
-
-/** Rollup rows that one transaction replaces, roughly: so many hold the writer for some milliseconds. */
-const ROWS_PER_TRANSACTION = 500;
 
 export interface BackfillOptions {
   /** Milliseconds since the Unix epoch. */
@@ -40,39 +36,25 @@ export async function backfill(
   const earliest = Math.max(deletedBefore, ...cutoffs);
   const days = await reader.call('filledDays', [earliest]);
   const caps = await writer.call('rollupCaps', []);
-  const rebuilt = { rollup_hourly: 0, rollup_daily: 0 };
+  const rebuilt = { hours: 0, days: 0 };
   let done = 0;
   let longestHoldMs = 0;
   for (const day of days) {
     if (signal?.aborted === true) break;
-    const { buckets, seenId } = await reader.call('rebuildDay', [day, earliest, caps]);
-    for (const together of inTransactions(buckets)) {
-      const { heldMs } = await writer.call('replaceRollups', [together, seenId]);
+    const { parts, seenId, ...made } = await reader.call('rebuildDay', [day, earliest, caps]);
+    for (const part of parts) {
+      const { heldMs } = await writer.call('replaceRollups', [part, seenId]);
       longestHoldMs = Math.max(longestHoldMs, heldMs);
-      for (const { table } of together) rebuilt[table] += 1;
     }
+    rebuilt.hours += made.hours;
+    rebuilt.days += made.days;
     done += 1;
     onProgress?.(done, days.length);
   }
   return {
-    hours: rebuilt.rollup_hourly,
-    days: rebuilt.rollup_daily,
+    ...rebuilt,
     from: new Date(earliest).toISOString(),
     longestHoldMs,
     cancelled: done < days.length,
   };
-}
-
-function inTransactions(buckets: readonly RebuiltBucket[]): RebuiltBucket[][] {
-  const parts: RebuiltBucket[][] = [];
-  let rows = Number.POSITIVE_INFINITY;
-  for (const bucket of buckets) {
-    if (rows + bucket.rows.length > ROWS_PER_TRANSACTION) {
-      parts.push([]);
-      rows = 0;
-    }
-    parts.at(-1)!.push(bucket);
-    rows += bucket.rows.length;
-  }
-  return parts;
 }

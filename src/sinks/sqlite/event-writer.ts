@@ -132,12 +132,19 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
     replaceRollups: (buckets, seenId) =>
       exclusively('rollups', () => {
         rollups.reset();
-        for (const { table, bucket, rows } of buckets) {
+        const targets = buckets.map(({ table, bucket, rows }) => {
           const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
           target.replace(bucket, rows);
-          for (const id of rolled.idsAfter(seenId, bucket, bucket + target.bucketMs)) {
-            const found = rolled.read(id);
-            if (found !== undefined) target.add(found.event, found.series);
+          return { target, bucket, end: bucket + target.bucketMs };
+        });
+        const from = Math.min(...targets.map(({ bucket }) => bucket));
+        const to = Math.max(...targets.map(({ end }) => end));
+        for (const id of rolled.idsAfter(seenId, from, to)) {
+          const found = rolled.read(id);
+          if (found === undefined) continue;
+          const { timestamp } = found.event;
+          for (const { target, bucket, end } of targets) {
+            if (timestamp >= bucket && timestamp < end) target.add(found.event, found.series);
           }
         }
         rollups.flush();

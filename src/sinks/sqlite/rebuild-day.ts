@@ -1,4 +1,5 @@
 /** A day's rollup rows, and those of its hours, made anew from the raw rows, as the writer made them the first time. */
+import { deserialize, serialize } from 'node:v8';
 import type Database from 'better-sqlite3';
 import { accumulate, type Accumulator, emptyAccumulator, valuesOf } from './rollup-accumulator.ts';
 import { DAY_MS, HOUR_MS, overflowSeries, type RollupSeries } from './rollup-series.ts';
@@ -13,10 +14,18 @@ export interface RebuiltBucket {
 }
 
 export interface RebuiltDay {
-  readonly buckets: readonly RebuiltBucket[];
+  /** Buckets serialised, so that the thread between reader and writer only hands bytes on; each part is one transaction's work. */
+  readonly parts: readonly Uint8Array[];
+  readonly hours: number;
+  readonly days: number;
   /** The last event that there was; what came after it is not counted in. */
   readonly seenId: number;
 }
+
+/** Rollup rows that one transaction replaces, roughly: so many hold the writer for some milliseconds. */
+const ROWS_PER_PART = 500;
+
+export const readPart = (part: Uint8Array): RebuiltBucket[] => deserialize(part) as RebuiltBucket[];
 
 /** @param from the hours, and the day, that begin earlier are left out */
 export function rebuildDay(db: Database.Database, day: number, from: number, caps: RollupCaps): RebuiltDay {
@@ -51,7 +60,22 @@ export function rebuildDay(db: Database.Database, day: number, from: number, cap
     .toSorted(([one], [other]) => one - other)
     .map(([bucket, making]) => ({ table: 'rollup_hourly', bucket, rows: making.rows() }));
   if (daily !== undefined) buckets.push({ table: 'rollup_daily', bucket: day, rows: daily.rows() });
-  return { buckets, seenId };
+  const parts = inParts(buckets).map((part) => serialize(part));
+  return { parts, seenId, hours: hourly.size, days: daily === undefined ? 0 : 1 };
+}
+
+function inParts(buckets: readonly RebuiltBucket[]): RebuiltBucket[][] {
+  const parts: RebuiltBucket[][] = [];
+  let rows = Number.POSITIVE_INFINITY;
+  for (const bucket of buckets) {
+    if (rows + bucket.rows.length > ROWS_PER_PART) {
+      parts.push([]);
+      rows = 0;
+    }
+    parts.at(-1)!.push(bucket);
+    rows += bucket.rows.length;
+  }
+  return parts;
 }
 
 interface BucketInTheMaking {

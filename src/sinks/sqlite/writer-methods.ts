@@ -2,9 +2,9 @@
 import type { Checkpoint } from '../../core/journal.ts';
 import type { KeyChange, KeyRecord } from '../../core/key-store.ts';
 import type { DictionaryTable } from './cleanup-slices.ts';
+import { readPart } from './rebuild-day.ts';
 import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
 import type { PolicyChange } from './retention-table.ts';
-import type { EventWriter } from './event-writer.ts';
 import type { WriterCaps } from './writer-caps.ts';
 import type { RollupCaps } from './rollup-writer.ts';
 import { type ImportedPolicy, takePolicies } from './import-policies.ts';
@@ -156,9 +156,9 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
       connection.configure(next);
     },
     rollupCaps: (): RollupCaps => caps,
-    replaceRollups: (...args: Parameters<EventWriter['replaceRollups']>) =>
+    replaceRollups: (part: Uint8Array, seenId: number) =>
       held(() => {
-        use().writer.replaceRollups(...args);
+        use().writer.replaceRollups(readPart(part), seenId);
         return {};
       }),
     shrink: () => held(() => use().cleanup.shrink()),

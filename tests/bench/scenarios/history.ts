@@ -80,8 +80,12 @@ export const scenario: Scenario = async (settings) => {
   const server = await startServer(settings, { dataDirectory: filled.directory });
   const load = sender(server);
   const figures: Figure[] = [];
+  const add = (figure: Figure): void => {
+    figures.push(figure);
+    say(`${figure.what}: ${figure.value.toFixed(1)} ${figure.unit}`);
+  };
   const waited = (what: string, worst: number): void => {
-    figures.push({
+    add({
       what: `the longest wait of a request beside ${what}`,
       value: worst,
       unit: 'ms',
@@ -93,37 +97,34 @@ export const scenario: Scenario = async (settings) => {
     const { worst } = await load.during(async () => {
       for (let round = 0; round < rounds; round += 1) took.push((await ask(server, 'GET', path)).ms);
     });
-    figures.push({ what, value: median(took), unit: 'ms', ...(isFromRollups ? { goal: { atMost: 200 } } : undefined) });
+    add({ what, value: median(took), unit: 'ms', ...(isFromRollups ? { goal: { atMost: 200 } } : undefined) });
     waited(what, worst);
   };
   try {
     const idle = await load.during(() => new Promise((resolve) => setTimeout(resolve, small ? 200 : 3000)));
-    figures.push({ what: 'a request beside nothing, median', value: idle.typical, unit: 'ms' });
-    figures.push({ what: 'the longest wait of a request beside nothing', value: idle.worst, unit: 'ms' });
+    add({ what: 'a request beside nothing, median', value: idle.typical, unit: 'ms' });
+    add({ what: 'the longest wait of a request beside nothing', value: idle.worst, unit: 'ms' });
     for (const name of Object.keys(QUERIES) as QueryName[]) {
-      say(name);
       await repeated(name, pathOf(name), !FROM_ROWS.includes(name));
     }
     await repeated('statistics', '/admin/database/stats', true);
     await repeated('size', '/admin/database/size', true);
     await ask(server, 'PUT', '/admin/retention/policies/metrics', { retention_days: KEPT_DAYS });
     await repeated('preview', '/admin/retention/preview', false);
-    say('cleanup');
     const cleanup = await load.during(() => ask(server, 'POST', '/admin/retention/cleanup'));
     const report = JSON.parse(cleanup.result.text) as { total_records_deleted: number; longest_hold_ms: number };
-    figures.push({ what: 'cleanup', value: cleanup.result.ms, unit: 'ms' });
-    figures.push({ what: 'rows that it removed', value: report.total_records_deleted, unit: '' });
-    figures.push({ what: 'the longest that a slice held the writer', value: report.longest_hold_ms, unit: 'ms' });
+    add({ what: 'cleanup', value: cleanup.result.ms, unit: 'ms' });
+    add({ what: 'rows that it removed', value: report.total_records_deleted, unit: '' });
+    add({ what: 'the longest that a slice held the writer', value: report.longest_hold_ms, unit: 'ms' });
     waited('cleanup', cleanup.worst);
-    say('backfill');
     const backfill = await load.during(() => ask(server, 'POST', '/admin/backfill'));
     const { result } = JSON.parse(backfill.result.text.trim().split('\n').at(-1)!) as {
       result: { longestHoldMs: number };
     };
-    figures.push({ what: 'backfill', value: backfill.result.ms / 1000, unit: 's' });
-    figures.push({ what: 'the longest that it held the writer', value: result.longestHoldMs, unit: 'ms' });
+    add({ what: 'backfill', value: backfill.result.ms / 1000, unit: 's' });
+    add({ what: 'the longest that it held the writer', value: result.longestHoldMs, unit: 'ms' });
     waited('backfill', backfill.worst);
-    figures.push({ what: 'requests refused or failed', value: await load.stop(), unit: '', goal: { atMost: 0 } });
+    add({ what: 'requests refused or failed', value: await load.stop(), unit: '', goal: { atMost: 0 } });
     return figures;
   } finally {
     await load.stop();

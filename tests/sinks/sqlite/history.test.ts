@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import type { JsonBody, JsonMetric } from '../../../src/core/json-events.ts';
-import { bucketOf, type Histogram, observe, quantile } from '../../../src/sinks/sqlite/histogram.ts';
+import {
+  addHistogram,
+  bucketOf,
+  encodeHistogram,
+  type Histogram,
+  observe,
+  quantile,
+} from '../../../src/sinks/sqlite/histogram.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, recordedBodies, recorder } from './harness.ts';
 
@@ -259,4 +266,19 @@ t.test('a quantile of the histogram lies within 9.1 % of the exact one', async (
   t.equal(quantile(new Map(), 0.5), undefined);
   t.equal(quantile(new Map([[bucketOf(0), 3]]), 0.5), 0);
   t.equal(quantile(new Map([[bucketOf(100), 1]]), 0.5, 100, 100), 100, 'never beyond what was observed');
+});
+
+t.test('a histogram’s text is JSON, and comes back as what it was', async (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.integer({ min: -41, max: 200 }), fc.nat({ max: 2 ** 40 }))), (entries) => {
+      const histogram: Histogram = new Map(entries);
+      const text = encodeHistogram(histogram);
+      const read: Histogram = new Map();
+      addHistogram(read, text);
+      addHistogram(read, text);
+      const twice = Object.entries(JSON.parse(text) as Record<string, number>).map(([at, count]) => [at, 2 * count]);
+      if (JSON.stringify(Object.fromEntries(read)) !== JSON.stringify(Object.fromEntries(twice))) throw new Error(text);
+    }),
+  );
+  t.pass('any histogram');
 });
