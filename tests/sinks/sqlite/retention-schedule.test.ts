@@ -16,7 +16,11 @@ t.test('rows beyond retention go by themselves', async (t) => {
   await store.write([record({ service: 's', metrics })], end());
   const schedule = startCleanupSchedule({ retention: store.retention, log, clock, pattern: '* * * * * *' });
   t.ok(Number(schedule.next()) - Date.now() <= 1000);
-  await eventually(() => log.lines.find(({ message }) => /beyond retention removed/.test(message)), 'the cleanup', 30_000);
+  await eventually(
+    () => log.lines.find(({ message }) => /beyond retention removed/.test(message)),
+    'the cleanup',
+    30_000,
+  );
   await schedule.stop();
   t.equal((await store.retention.stats()).metrics.record_count, 0);
   t.equal(schedule.next(), undefined);
