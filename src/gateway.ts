@@ -18,7 +18,7 @@ import { createRunner } from './core/runner.ts';
 import type { AnySink, Sink, TotalsReader } from './core/sink.ts';
 import { createApp } from './http/app.ts';
 import { type ControlListener, createControlApp, listenControl } from './http/control.ts';
-import type { HttpDependencies, Readiness } from './http/dependencies.ts';
+import type { HttpDependencies } from './http/dependencies.ts';
 import type { MaintenanceDependencies, SetAsideDesk } from './http/maintenance.ts';
 import { registerInFlight } from './http/in-flight.ts';
 import { listen } from './http/server.ts';
@@ -30,7 +30,9 @@ import type { AuthProcessor } from './processors/auth.ts';
 import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
 import type { RateLimitProcessor } from './processors/rate-limit.ts';
 import type { PrometheusSettings } from './sinks/otel/reader-settings.ts';
+import { watchReadiness } from './readiness.ts';
 import { openKeyStore } from './sinks/sqlite/key-store.ts';
+import { createOwedWrites } from './sinks/sqlite/owed-writes.ts';
 import { startCleanupSchedule } from './sinks/sqlite/retention-schedule.ts';
 import { openStore } from './sinks/sqlite/store.ts';
 import { registerProcessMetrics } from './telemetry/process-metrics.ts';
@@ -55,6 +57,8 @@ export interface Gateway {
 export interface GatewayOptions {
   readonly log: Log;
   readonly version: string;
+  /** Called when all but the listener is up: the port may be somebody's until then. */
+  readonly beforeListen?: () => Promise<void>;
 }
 
 const STOP_TIMEOUT_MS = 10_000;
@@ -65,7 +69,8 @@ const FLUSH_TIMEOUT_MS = 10_000;
  * Starts everything and resolves once metrics are taken.
  * @throws whatever keeps a part from starting: a port in use, a data directory that another gateway holds
  */
-export async function startGateway(pipeline: Pipeline, { log, version }: GatewayOptions): Promise<Gateway> {
+export async function startGateway(pipeline: Pipeline, options: GatewayOptions): Promise<Gateway> {
+  const { log, version, beforeListen } = options;
   const databasePath = resolve(pipeline.databasePath ?? './data/metrics.db');
   const dataDirectory = resolve(pipeline.dataDirectory ?? dirname(databasePath));
   /** In the order of opening; closed in the opposite one, from the listener downward. */
@@ -100,10 +105,12 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     const store = await openStore(databasePath, { log });
     opened.push({ part: 'store', close: store.close });
     const { retention, history } = store;
-    await retention.applyDefaults(pipeline.retentionDays ?? 90, clock.now());
+    const owed = createOwedWrites({ log, clock });
+    opened.push({ part: 'owed writes', close: owed.stop });
+    await owed.write('retention', () => retention.applyDefaults(pipeline.retentionDays ?? 90, clock.now()));
     const cleanup = startCleanupSchedule({ retention, log: log.child({ part: 'retention' }), clock });
     opened.push({ part: 'retention', close: cleanup.stop });
-    await keys.syncEnvironment(pipeline.environmentKeys ?? []);
+    await owed.write("the environment's keys", () => keys.syncEnvironment(pipeline.environmentKeys ?? []));
 
     const buffer = pipeline.processors.at(-1) as BufferProcessor;
     const journal = await openJournal(buffer.options, dataDirectory, log, telemetry);
@@ -148,7 +155,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     }
 
     let stopping = false;
-    const readiness = watchReadiness(journal, deliveries);
+    const readiness = watchReadiness(journal, deliveries, owed);
     const [authStage, rateLimitStage] = pipeline.processors as unknown as readonly [AuthProcessor, RateLimitProcessor];
     const { records, journalId } = deliveries;
     const dependencies: HttpDependencies = {
@@ -178,6 +185,7 @@ export async function startGateway(pipeline: Pipeline, { log, version }: Gateway
     );
     opened.push({ part: 'control', close: () => control?.close() });
     const timeoutMs = pipeline.server?.shutdownTimeoutMs ?? STOP_TIMEOUT_MS;
+    await beforeListen?.();
     const listener = await listen(app, pipeline.server);
     opened.push({ part: 'listener', close: () => listener.close(timeoutMs / 2) });
 
@@ -271,31 +279,5 @@ function setAsideDesk({ all }: Deliveries): SetAsideDesk {
     list: async (sink) => deliveryOf(sink).setAside.list(),
     redrive: async (sink) => deliveryOf(sink).redrive(),
     sizes: () => new Map(all.map(({ sink, setAside }) => [sink.name, setAside.size()])),
-  };
-}
-
-/**
- * Ready means that metrics are taken. A sink has to come up once; its later trouble is named and keeps nobody from
- * sending: the journal holds what it cannot take now.
- */
-function watchReadiness(journal: Journal, { all }: Deliveries): (stopping: boolean) => Readiness {
-  const cameUp = new Set<string>();
-  return (stopping) => {
-    const problems: string[] = [];
-    const trouble = journal.trouble();
-    let ready = !stopping && trouble === undefined;
-    if (stopping) problems.push('gateway: it is shutting down');
-    if (trouble !== undefined) problems.push(`journal: ${trouble}`);
-    for (const delivery of all) {
-      const { sink } = delivery;
-      const health = sink.health?.() ?? { healthy: true };
-      const failing = delivery.trouble();
-      if (health.healthy) cameUp.add(sink.name);
-      else problems.push(`${sink.name}: ${health.detail ?? 'not healthy'}`);
-      if (!cameUp.has(sink.name)) ready = false;
-      if (health.healthy && failing !== undefined)
-        problems.push(`${sink.name}: writes have been failing for ${Math.round(failing.sinceMs / 1000)} s`);
-    }
-    return { ready, problems };
   };
 }

@@ -2,7 +2,8 @@
 import { findConfig, loadConfig } from './config.ts';
 import type { Log } from './core/ports.ts';
 import { commandLine } from './command-line.ts';
-import { type Gateway, hostInUrl, startGateway } from './gateway.ts';
+import { type Gateway, hostInUrl } from './gateway.ts';
+import { startPatiently } from './patient-start.ts';
 import { version } from './version.ts';
 
 export interface RunOptions {
@@ -17,8 +18,11 @@ export interface RunOptions {
 export async function runGateway({ config, log, print }: RunOptions): Promise<void> {
   const path = findConfig(config);
   const pipeline = await loadConfig(path);
-  const gateway = await startGateway(pipeline, { log, version });
+  const ending = new AbortController();
   const signalled = nextSignal();
+  void signalled.then(() => ending.abort());
+  const gateway = await startPatiently(pipeline, { log, version }, ending.signal);
+  if (gateway === undefined) return log.info({}, 'stopped before it could start');
   log.info(
     {
       url: urlOf(gateway),

@@ -64,7 +64,9 @@ export interface KeyStore {
   readonly revoke: (id: string) => Promise<KeyRecord | undefined>;
   /**
    * Makes the environment's keys (scope `ingest`) the only ones of origin `environment`: a changed or missing
-   * variable ends its old key.
+   * variable ends its old key. Takes effect in memory at once, whatever becomes of the writing; only a key that was
+   * revoked stays so until the store has been written.
+   * @throws Error where the store cannot be written now: call again until it resolves
    */
   readonly syncEnvironment: (keys: readonly { service: string; secret: string }[]) => Promise<void>;
   /** Counts a use in memory; written to disk now and then, and at `close`. */

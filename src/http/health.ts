@@ -18,7 +18,11 @@ const ENDPOINTS = {
   docs: '/docs',
 } as const;
 
-export function healthRoutes({ name, version, readiness }: HttpDependencies): Hono<AppEnv> {
+export function healthRoutes({
+  name,
+  version,
+  readiness,
+}: Pick<HttpDependencies, 'name' | 'version' | 'readiness'>): Hono<AppEnv> {
   return new Hono<AppEnv>()
     .get(
       '/',

@@ -34,7 +34,7 @@ export interface Listener {
 const BROKEN_LINGER_MS = 2000;
 const SWEEP_MS = 10;
 
-export async function listen(app: App, options: ListenOptions = {}): Promise<Listener> {
+export async function listen(app: Pick<App, 'fetch' | 'ingest'>, options: ListenOptions = {}): Promise<Listener> {
   const { host = '127.0.0.1', port = 8890, tls } = options;
   const settings = {
     headersTimeout: options.headersTimeoutMs ?? 10_000,

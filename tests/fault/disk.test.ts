@@ -3,14 +3,15 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { readSamples, sumOf } from '../support/books.ts';
 import { watchBooks } from '../support/books-watch.ts';
-import { type RunningGateway, spawnGateway, startGateway } from '../support/gateway.ts';
+import { type RunningGateway, spawnGateway, startGateway, untilReady } from '../support/gateway.ts';
 import { type Load, startLoad } from '../support/load.ts';
-import { compareStored, settledScrape, totalsOf } from '../support/stored.ts';
+import { totalsOf } from '../support/stored.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { allIsThere } from './all-is-there.ts';
 
 t.setTimeout(240_000);
 
@@ -37,15 +38,6 @@ function mountable(): boolean {
 const skip = mountable() ? false : 'no mounts here; tests/journal/disk-trouble.test.ts has a simulated disk';
 
 const countOf = (load: Load, status: number): number => load.statuses().get(status) ?? 0;
-
-/** Whatever happened: what was acknowledged is there once, the totals say the same, the books balance. */
-async function allIsThere(t: Test, gateway: RunningGateway, load: Load): Promise<void> {
-  const page = await settledScrape(gateway, 60_000);
-  const { lost, doubled, stored } = compareStored(gateway.databasePath, load.acknowledged());
-  t.same({ lost, doubled }, { lost: [], doubled: [] }, `${load.acknowledged().size} acknowledged ids are there once`);
-  t.same(totalsOf(page, load.names), stored);
-  t.same(load.surprises(), [], 'no answers but 200, 429 and 503');
-}
 
 t.test('a full disk: 503, /metrics and health stay up, and it heals without a restart', { skip }, async (t) => {
   const dataDirectory = smallDisk(20);
@@ -82,37 +74,120 @@ t.test('a data directory that cannot be written: it does not start, and says why
   t.match(gateway.output(), /The data directory \S+ cannot be written: its disk is mounted read-only\. Mend that/);
 });
 
+const needsShell = skipWithout(programPath('sqlite3'), 'apt-get install sqlite3');
+
+/** Holds the database from the `sqlite3` shell; returns how to let go. */
+async function holdDatabase(path: string, statements: string): Promise<() => void> {
+  const shell = spawn('sqlite3', [path], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.teardown(() => shell.kill('SIGKILL'));
+  shell.stdin.write(`.timeout 5000\n${statements}\nSELECT 42;\n`);
+  await waitFor('the shell to hold it', () => shell.stdout.read() !== null);
+  return () => void shell.stdin.end('ROLLBACK;\n');
+}
+
+/** A database that a gateway has used, and nobody holds now. */
+async function usedDatabase(dataDirectory: string): Promise<RunningGateway> {
+  const gateway = await startGateway({ dataDirectory, key: 'an-older-key' });
+  await gateway.stop();
+  return gateway;
+}
+
 t.test(
-  'the sqlite3 shell holds the database for long',
-  { skip: skipWithout(programPath('sqlite3'), 'apt-get install sqlite3') },
+  'another process writes to the database at the start: metrics are taken all the same',
+  { skip: needsShell },
   async (t) => {
-    const options = { dataDirectory: t.testdir(), key: 'lock-key', env: { FLUSH_INTERVAL_SECONDS: '0.2' } };
-    const gateway = await startGateway(options);
+    const dataDirectory = t.testdir();
+    const { databasePath } = await usedDatabase(dataDirectory);
+    const release = await holdDatabase(databasePath, 'BEGIN IMMEDIATE;');
+    const env = { FLUSH_INTERVAL_SECONDS: '0.2' };
+    // The database has never seen this key, and still holds the one before it.
+    const gateway = await startGateway({ dataDirectory, key: 'a-new-key', env });
     t.teardown(() => gateway.stop('SIGKILL'));
-    const load = startLoad({ ...gateway, pauseMs: 5 });
-    await waitFor('load', () => load.acknowledged().size > 200);
-    const shell = spawn('sqlite3', [gateway.databasePath], { stdio: ['pipe', 'pipe', 'inherit'] });
-    t.teardown(() => shell.kill('SIGKILL'));
-    shell.stdin.write('.timeout 5000\nBEGIN IMMEDIATE;\nSELECT 42;\n');
-    await waitFor('the shell to hold it', () => shell.stdout.read() !== null);
-    const queued = async (): Promise<number> =>
-      sumOf(readSamples(await gateway.scrape()), 'mcp_gateway_sink_queued', { sink: 'sqlite' });
-    const before = load.acknowledged().size;
-    await waitFor('a queue', async () => (await queued()) > 1000, { deadlineMs: 30_000 });
-    t.same([...load.statuses().keys()], [200], 'ingest does not notice');
-    t.ok(load.acknowledged().size > before + 500);
-    const counted = Object.values(totalsOf(await gateway.scrape(), load.names)).reduce((sum, n) => sum + n, 0);
-    t.ok(counted > before, 'the totals are fresh');
-    await waitFor('/readyz to name it, and to stay 200', async () => {
-      const ready = await fetch(`${gateway.url}/readyz`);
-      return ready.status === 200 && /sqlite: .*locked/.test(await ready.text());
+    t.match(await (await fetch(`${gateway.url}/readyz`)).json(), {
+      problems: [/^database: it cannot be written: .*locked/],
     });
-    shell.stdin.end('COMMIT;\n');
-    await waitFor('it to catch up', async () => (await queued()) < 500, { deadlineMs: 30_000 });
+    t.equal((await gateway.post({}, { 'x-api-key': 'an-older-key' })).status, 401, 'its variable is gone');
+    const load = startLoad({ ...gateway, pauseMs: 5 });
+    await waitFor('load into the journal', () => load.acknowledged().size > 500);
+    t.same([...load.statuses().keys()], [200]);
+    release();
+    await waitFor(
+      'the trouble to be over',
+      async () => !(await (await fetch(`${gateway.url}/readyz`)).text()).includes('database'),
+    );
     await load.stop();
     await allIsThere(t, gateway, load);
+    await gateway.stop();
+    const again = await startGateway({ dataDirectory, key: 'a-new-key', env });
+    t.teardown(() => again.stop('SIGKILL'));
+    t.equal((await again.post({}, { 'x-api-key': 'an-older-key' })).status, 401, 'and the database says so now');
   },
 );
+
+t.test(
+  'a database that cannot even be read at the start is waited for in the open',
+  { skip: needsShell },
+  async (t) => {
+    const dataDirectory = t.testdir();
+    const { databasePath } = await usedDatabase(dataDirectory);
+    const hold = (): Promise<() => void> =>
+      holdDatabase(databasePath, 'PRAGMA locking_mode = EXCLUSIVE;\nBEGIN EXCLUSIVE;\nCREATE TABLE held (n);');
+    const release = await hold();
+    const gateway = await spawnGateway({ dataDirectory });
+    t.teardown(() => gateway.stop('SIGKILL'));
+    await waitFor('the waiting room', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 30_000 });
+    const ready = await fetch(`${gateway.url}/readyz`);
+    t.equal(ready.status, 503);
+    t.match(await ready.json(), {
+      status: 'not ready',
+      problems: [/^start: .*metrics\.db is locked by another process: fuser/],
+    });
+    t.match(await (await fetch(`${gateway.url}/health`)).json(), { status: 'degraded' });
+    const refused = await gateway.post({ service: 's', metrics: [] });
+    t.equal(refused.status, 503);
+    t.match(refused.headers.get('retry-after'), /^\d+$/);
+    t.match(await refused.json(), { code: 'overloaded', detail: /not up yet: start: .* locked/ });
+    t.equal((await fetch(`${gateway.url}/api/v1/query`)).status, 503);
+    release();
+    await untilReady(gateway, 30_000);
+    const load = startLoad(gateway);
+    await waitFor('load', () => load.acknowledged().size > 200);
+    await load.stop();
+    await allIsThere(t, gateway, load);
+    await gateway.stop();
+
+    await hold();
+    const waiting = await spawnGateway({ dataDirectory });
+    t.teardown(() => waiting.stop('SIGKILL'));
+    await waitFor('the waiting room', async () => (await fetch(`${waiting.url}/livez`)).ok, { deadlineMs: 30_000 });
+    t.same(await waiting.stop('SIGTERM'), { code: 0, signal: null }, 'it ends in good order while it waits');
+  },
+);
+
+t.test('the sqlite3 shell holds the database for long', { skip: needsShell }, async (t) => {
+  const options = { dataDirectory: t.testdir(), key: 'lock-key', env: { FLUSH_INTERVAL_SECONDS: '0.2' } };
+  const gateway = await startGateway(options);
+  t.teardown(() => gateway.stop('SIGKILL'));
+  const load = startLoad({ ...gateway, pauseMs: 5 });
+  await waitFor('load', () => load.acknowledged().size > 200);
+  const release = await holdDatabase(gateway.databasePath, 'BEGIN IMMEDIATE;');
+  const queued = async (): Promise<number> =>
+    sumOf(readSamples(await gateway.scrape()), 'mcp_gateway_sink_queued', { sink: 'sqlite' });
+  const before = load.acknowledged().size;
+  await waitFor('a queue', async () => (await queued()) > 1000, { deadlineMs: 30_000 });
+  t.same([...load.statuses().keys()], [200], 'ingest does not notice');
+  t.ok(load.acknowledged().size > before + 500);
+  const counted = Object.values(totalsOf(await gateway.scrape(), load.names)).reduce((sum, n) => sum + n, 0);
+  t.ok(counted > before, 'the totals are fresh');
+  await waitFor('/readyz to name it, and to stay 200', async () => {
+    const ready = await fetch(`${gateway.url}/readyz`);
+    return ready.status === 200 && /sqlite: .*locked/.test(await ready.text());
+  });
+  release();
+  await waitFor('it to catch up', async () => (await queued()) < 500, { deadlineMs: 30_000 });
+  await load.stop();
+  await allIsThere(t, gateway, load);
+});
 
 t.test('the database file is deleted under a running gateway', async (t) => {
   const gateway = await startGateway({ dataDirectory: t.testdir(), env: { FLUSH_INTERVAL_SECONDS: '0.2' } });

@@ -12,8 +12,8 @@ export function openForWriting(path: string): { db: Database.Database; migration
   mkdirSync(dirname(path), { recursive: true });
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    // Must come before the first page is written, and is without effect afterwards.
-    db.pragma('auto_vacuum = INCREMENTAL');
+    // Takes effect before the first page is written alone, and afterwards would still ask for the lock that another may hold.
+    if (db.pragma('page_count', { simple: true }) === 0) db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
     // FULL: once a checkpoint is committed its journal segment may go, so the commit must survive a power loss.
     db.pragma('synchronous = FULL');

@@ -3,7 +3,7 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyRecord, KeyStore } from '../../core/key-store.ts';
 import type { Clock, Log, Timer } from '../../core/ports.ts';
 import { Refusal } from '../../core/refusal.ts';
-import { hasEnded, type StoredKey } from './keys-table.ts';
+import { environmentKey, hasEnded, type StoredKey } from './keys-table.ts';
 import { openStore } from './store.ts';
 
 export interface KeyStoreOptions {
@@ -39,6 +39,22 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
   const learn = (changed: readonly StoredKey[], all: boolean): void => {
     if (all) bySha.clear();
     for (const { sha256: digest, record } of changed) bySha.set(digest, { digest: Buffer.from(digest, 'hex'), record });
+    if (all) assume();
+  };
+  /** The environment's keys as they shall be, until the table says the same. */
+  let wanted: readonly { readonly id: string; readonly service: string; readonly sha256: string }[] | undefined;
+  const assume = (): void => {
+    if (wanted === undefined) return;
+    const at = clock.now();
+    const hashes = new Set(wanted.map((key) => key.sha256));
+    for (const { digest, record } of bySha.values()) {
+      if (record.origin !== 'environment' || record.revokedAt !== undefined) continue;
+      const sha = Buffer.from(digest).toString('hex');
+      if (!hashes.has(sha)) bySha.set(sha, { digest, record: { ...record, revokedAt: at } });
+    }
+    for (const { id, service, sha256: sha } of wanted) {
+      if (!bySha.has(sha)) bySha.set(sha, { digest: Buffer.from(sha, 'hex'), record: environmentKey(id, service, at) });
+    }
   };
   /** A look-up by hash tells nothing of the secret by its time, and the hash itself is compared in constant time. */
   const recordOf = (digest: string): KeyRecord | undefined => {
@@ -140,11 +156,14 @@ export async function openKeyStore({ path, log, clock, ...options }: KeyStoreOpt
       return undefined;
     },
     revoke: async (id) => shown(await keys.revoke(id, clock.now())),
-    syncEnvironment: async (wanted) => {
-      const { ended, repeated } = await keys.syncEnvironment(
-        wanted.map(({ service, secret }) => ({ id: newId(), service, sha256: sha256(secret) })),
-        clock.now(),
-      );
+    syncEnvironment: async (named) => {
+      wanted = named.map(({ service, secret }) => {
+        const sha = sha256(secret);
+        return { id: bySha.get(sha)?.record.id ?? newId(), service, sha256: sha };
+      });
+      assume();
+      const { ended, repeated } = await keys.syncEnvironment(wanted, clock.now());
+      wanted = undefined;
       for (const service of ended) {
         log.warn(
           { service },

@@ -48,6 +48,17 @@ interface Row {
   readonly usage_count: number;
 }
 
+export const environmentKey = (id: string, service: string, createdAt: number): KeyRecord => ({
+  id,
+  service,
+  description: 'from the environment',
+  scopes: ['ingest'],
+  limits: {},
+  origin: 'environment',
+  createdAt,
+  usageCount: 0,
+});
+
 const toStored = (row: Row): StoredKey => ({
   sha256: row.sha256,
   record: {
@@ -152,19 +163,7 @@ export function openKeysTable(db: Database.Database): KeysTable {
       for (const { id, service, sha256 } of keys) {
         const row = bySha.get(sha256);
         if (row === undefined) {
-          insert({
-            sha256,
-            record: {
-              id,
-              service,
-              description: 'from the environment',
-              scopes: ['ingest'],
-              limits: {},
-              origin: 'environment',
-              createdAt: at,
-              usageCount: 0,
-            },
-          });
+          insert({ sha256, record: environmentKey(id, service, at) });
           kept.add(id);
         } else if (kept.has(row.id)) repeated.push(service);
         else {

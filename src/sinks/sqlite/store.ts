@@ -85,7 +85,7 @@ interface Shared {
 const stores = new Map<string, Promise<Shared>>();
 
 /** How long a database that is locked or busy at start is waited for. */
-const OPEN_ATTEMPTS = 10;
+const OPEN_ATTEMPTS = 3;
 
 /**
  * Opens the file, makes it where it is missing, and migrates it.
@@ -199,11 +199,12 @@ async function openShared(path: string, { log }: StoreOptions): Promise<Shared> 
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);
       if (!isLocked || attempt >= OPEN_ATTEMPTS) {
         if (!isLocked) throw error;
-        throw new Error(`${path} stays locked by another process; end it (fuser ${path} names it) and start again`, {
-          cause: error,
-        });
+        throw Object.assign(
+          new Error(`${path} is locked by another process: fuser ${path} names it`, { cause: error }),
+          { code },
+        );
       }
-      log.warn({ path, attempt }, 'the database is locked by another process; waiting');
+      log.debug({ path, attempt }, 'the database is locked by another process; waiting');
       await sleep(200);
     }
   }
