@@ -26,12 +26,14 @@ export const isPassing = (error: unknown): boolean => {
 export function createOwedWrites({ log, clock }: { readonly log: Log; readonly clock: Clock }): OwedWrites {
   const owed = new Map<string, string>();
   const timers = new Map<string, Timer>();
+  let stopped = false;
 
   const write: OwedWrites['write'] = async (what, work) => {
     try {
       await work();
       if (owed.delete(what)) log.info({ what }, 'the database can be written again; what was owed to it is there');
     } catch (error) {
+      if (stopped) return;
       if (!isPassing(error)) throw error;
       if (!owed.has(what))
         log.warn({ what, err: error }, 'the database cannot be written now; this is written once it can');
@@ -51,6 +53,7 @@ export function createOwedWrites({ log, clock }: { readonly log: Log; readonly c
     write,
     trouble: () => owed.values().next().value,
     stop: () => {
+      stopped = true;
       for (const timer of timers.values()) timer.cancel();
     },
   };

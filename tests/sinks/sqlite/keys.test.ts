@@ -157,3 +157,36 @@ t.test('10,000 keys are found as fast as one', async (t) => {
   const micros = ((performance.now() - from) * 1000) / 100_000;
   t.ok(micros < 5, `${micros} µs a look-up`);
 });
+
+t.test('while another process holds the database, the environment’s keys hold in memory', async (t) => {
+  const path = join(t.testdir(), 'metrics.db');
+  const first = await open(t, path);
+  await first.keys.syncEnvironment([
+    { service: 'one', secret: 'first' },
+    { service: 'two', secret: 'second' },
+  ]);
+  const revoked = first.keys.find(sha256('second'))!;
+  await first.keys.revoke(revoked.id);
+  await first.keys.close();
+  const other = new Database(path);
+  t.teardown(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  const { keys } = await open(t, path);
+  const wanted = [
+    { service: 'one', secret: 'changed' },
+    { service: 'two', secret: 'second' },
+  ];
+  await t.rejects(keys.syncEnvironment(wanted), { code: 'SQLITE_BUSY' });
+  t.match(keys.find(sha256('changed')), { service: 'one', origin: 'environment', scopes: ['ingest'] });
+  const { id } = keys.find(sha256('changed'))!;
+  t.equal(keys.find(sha256('first')), undefined, 'its variable changed');
+  t.equal(keys.find(sha256('second')), undefined, 'what an operator revoked stays so');
+  other.exec('ROLLBACK');
+  await keys.syncEnvironment(wanted);
+  t.match(keys.find(sha256('changed')), { id, service: 'one' }, 'under the id that it had meanwhile');
+  t.equal(keys.find(sha256('second')), undefined);
+  t.match(
+    (await keys.list()).filter(({ service }) => service === 'one'),
+    [{ revokedAt: START }, { id }],
+  );
+});
