@@ -18,8 +18,6 @@ export interface BufferOptions {
   readonly maxJournalBytes?: number;
   /** Bytes of one segment file; space is freed segment by segment. Default 64 MiB. */
   readonly segmentBytes?: number;
-  /** Bytes of recent batches kept in memory, from which the sinks are fed while they keep up. Default 64 MiB. */
-  readonly memoryBytes?: number;
   readonly idempotency?: {
     /** How long an answered `Idempotency-Key` is remembered. Default 86,400,000: 24 hours. */
     readonly ttlMs?: number;
@@ -40,12 +38,11 @@ export function buffer(options: BufferOptions = {}): BufferProcessor {
     directory: true,
     maxJournalBytes: true,
     segmentBytes: true,
-    memoryBytes: true,
     idempotency: true,
   });
-  const { maxJournalBytes, segmentBytes, memoryBytes, idempotency = {} } = options;
+  const { maxJournalBytes, segmentBytes, idempotency = {} } = options;
   checkOptions('buffer({ idempotency })', idempotency, { ttlMs: true, maxKeys: true });
-  checkPositive('buffer', { maxJournalBytes, segmentBytes, memoryBytes, ...idempotency });
+  checkPositive('buffer', { maxJournalBytes, segmentBytes, ...idempotency });
   let context: ProcessorContext | undefined;
   return {
     name: 'buffer',
