@@ -1,6 +1,6 @@
 /** Disk and database in trouble under a real gateway and load: no false 200, the rest stays up, and it heals by itself. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -64,6 +64,32 @@ t.test('a full disk: 503, /metrics and health stay up, and it heals without a re
   t.equal((await gateway.stop()).code, 0);
 });
 
+t.test(
+  'a disk that is full before the start: the process stays, and starts once there is room',
+  { skip },
+  async (t) => {
+    const dataDirectory = smallDisk(20);
+    t.teardown(() => removeDisk(dataDirectory));
+    const options = { dataDirectory, key: 'full-key', env: { FLUSH_INTERVAL_SECONDS: '0.2' } };
+    const first = await startGateway(options);
+    const load = startLoad(first);
+    await waitFor('load', () => load.acknowledged().size > 200);
+    await first.stop('SIGKILL');
+    await load.stop();
+    const filler = join(dataDirectory, 'filler');
+    t.throws(() => writeFileSync(filler, Buffer.alloc(30_000_000)), { code: 'ENOSPC' });
+    const gateway = await spawnGateway(options);
+    t.teardown(() => gateway.stop('SIGKILL'));
+    await waitFor('it to answer', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 30_000 });
+    const ready = await fetch(`${gateway.url}/readyz`);
+    t.match(await ready.json(), { problems: [/full|ENOSPC|space|I\/O/i] }, '/readyz names what is wrong');
+    rmSync(filler);
+    await untilReady(gateway, 30_000);
+    await allIsThere(t, gateway, load);
+    t.equal((await gateway.stop()).code, 0);
+  },
+);
+
 t.test('a data directory that cannot be written: it does not start, and says why', { skip }, async (t) => {
   const disk = smallDisk(5);
   t.teardown(() => removeDisk(disk));
@@ -81,7 +107,9 @@ async function holdDatabase(path: string, statements: string): Promise<() => voi
   const shell = spawn('sqlite3', [path], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => shell.kill('SIGKILL'));
   shell.stdin.write(`.timeout 5000\n${statements}\nSELECT 42;\n`);
-  await waitFor('the shell to hold it', () => shell.stdout.read() !== null);
+  let said = '';
+  shell.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await waitFor('the shell to hold it', () => said.includes('42'));
   return () => void shell.stdin.end('ROLLBACK;\n');
 }
 
