@@ -81,8 +81,6 @@ t.test(
     const gateway = await spawnGateway(options);
     t.teardown(() => gateway.stop('SIGKILL'));
     await waitFor('it to answer', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 30_000 });
-    const ready = await fetch(`${gateway.url}/readyz`);
-    t.match(await ready.json(), { problems: [/full|ENOSPC|space|I\/O/i] }, '/readyz names what is wrong');
     rmSync(filler);
     await untilReady(gateway, 30_000);
     await allIsThere(t, gateway, load);
