@@ -1,7 +1,8 @@
 /** Stands on the gateway's port while the gateway cannot start: says why to whoever asks, and refuses the rest for now. */
 import { Hono } from 'hono';
 import { Refusal } from '../core/refusal.ts';
-import { SECURITY_HEADERS, send } from './answer.ts';
+import { SECURITY_HEADERS } from '../core/security-headers.ts';
+import { send } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { healthRoutes } from './health.ts';
 import { type Problem, problemOf } from './problem.ts';
