@@ -22,7 +22,7 @@ export interface DeliveriesOptions {
   readonly telemetry: Telemetry;
   /** Makes an id for a journal that was found older than its checkpoints. */
   readonly newId: () => string;
-  /** Records kept in memory for deliveries that keep up. Default 64 MiB. */
+  /** Records kept in memory for deliveries that keep up. Default 32 MiB. */
   readonly memoryBytes?: number;
   /** Events set aside per sink at most; the oldest go first, counted. Default 10,000. */
   readonly maxSetAside?: number;
@@ -103,7 +103,7 @@ async function open(options: DeliveriesOptions, started: Sink[]): Promise<Delive
   for (const [sink, found] of stored) placements.set(sink.name, place(sink, found, lineage, journal));
   tellPlacements(placements, journal, log, telemetry);
 
-  const records = createRecentRecords(journal, clock, options.memoryBytes ?? 64 * 1024 * 1024);
+  const records = createRecentRecords(journal, clock, options.memoryBytes ?? 32 * 1024 * 1024);
   const noteWrite = registerDeliveryMetrics(telemetry, journal, all);
   for (const sink of sinks) {
     const { position } = placements.get(sink.name)!;

@@ -36,7 +36,7 @@ export interface PipelineDefinition {
 
 /** Limits of what lies between the journal and the sinks. */
 export interface DeliveryLimits {
-  /** Journal records kept in memory for sinks that keep up, bytes; sinks further behind read from disk. Default 64 MiB. */
+  /** Journal records kept in memory for sinks that keep up, bytes; sinks further behind read from disk. Default 32 MiB. */
   readonly memoryBytes?: number;
   /** Events that were set aside, kept per sink at most; the oldest go first, counted. Default 10,000. */
   readonly maxSetAside?: number;

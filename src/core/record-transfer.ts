@@ -33,6 +33,9 @@ export function packRecords(records: readonly DeliveredRecord[]): ArrayBuffer {
   return buffer;
 }
 
+/** Gives the bytes back at once when all is read: a collector would come for them when many more have gathered. */
+export const releaseRecords = (buffer: ArrayBuffer): void => void buffer.transfer(0);
+
 /** The records again, as views of the buffer. */
 export function* unpackRecords(buffer: ArrayBuffer): Generator<DeliveredRecord> {
   const [records = 0] = new Float64Array(buffer, 0, 1);

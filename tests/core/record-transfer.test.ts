@@ -1,6 +1,6 @@
 /** Records cross threads as one buffer, and come out as they went in. */
 import t from 'tap';
-import { packRecords, unpackRecords } from '../../src/core/record-transfer.ts';
+import { packRecords, releaseRecords, unpackRecords } from '../../src/core/record-transfer.ts';
 import type { DeliveredRecord } from '../../src/core/sink.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -34,4 +34,14 @@ t.test('what was packed can be sent away while the journal keeps its own bytes',
   structuredClone(packed, { transfer: [packed] });
   t.equal(packed.byteLength, 0, 'sent');
   t.equal(Buffer.from(RECORDS[2]!.payload).toString(), 'payload', 'kept');
+});
+
+t.test('bytes that are read are given back at once, and records decoded of them stay', async (t) => {
+  const packed = packRecords(RECORDS);
+  const [first] = [...unpackRecords(packed)];
+  const text = Buffer.from(first!.envelope).toString();
+  releaseRecords(packed);
+  t.equal(packed.byteLength, 0, 'nothing is held');
+  t.equal(first!.envelope.byteLength, 0, 'views are empty');
+  t.equal(text, '{"t":1}');
 });

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock, Log, MetricFamily } from '../../core/ports.ts';
 import { Unacceptable } from '../../core/sink.ts';
+import { YOUNG_GENERATION_MB } from '../../core/young-generation.ts';
 import type { ExpositionFormat } from './exposition.ts';
 import type { FromThread, SnapshotsHeld, ToThread, TotalsAnswer, TotalsRequest, TotalsThreadData } from './messages.ts';
 
@@ -96,7 +97,11 @@ export function createTotalsThread(options: TotalsThreadOptions): TotalsThread {
   /** Resolves with the fault once the thread has ended. */
   const run = (): Promise<Error> =>
     new Promise((resolve) => {
-      const thread = new Worker(new URL(ENTRY, import.meta.url), { workerData: options.data, name: 'totals' });
+      const thread = new Worker(new URL(ENTRY, import.meta.url), {
+        workerData: options.data,
+        name: 'totals',
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+      });
       let fault: Error | undefined;
       worker = thread;
       thread.on('message', receive);

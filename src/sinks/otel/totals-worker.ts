@@ -9,7 +9,7 @@ import { askForFamilies } from './ask-for-families.ts';
 import { CumulativeReader } from './cumulative-reader.ts';
 import { forwardDiagnostics } from './diagnostics.ts';
 
-import { unpackRecords } from '../../core/record-transfer.ts';
+import { releaseRecords, unpackRecords } from '../../core/record-transfer.ts';
 import { gatewayResource } from './resource.ts';
 import { scrapePieces } from './scrape-pieces.ts';
 import { openSnapshots } from './snapshots.ts';
@@ -69,6 +69,7 @@ async function handle(id: number, request: TotalsRequest): Promise<void> {
       }
       keeper.apply(unpackRecords(request.buffer), request.checkpoint);
       snapshots.applied(request.buffer.byteLength);
+      releaseRecords(request.buffer);
       return;
     case 'scrape': {
       const { resourceMetrics } = await reader.collect();

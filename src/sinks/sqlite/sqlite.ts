@@ -13,7 +13,7 @@ export interface SqliteOptions {
   readonly path?: string;
   /** A batch is written once its oldest metric has waited so long. Default 5,000 ms. */
   readonly flushIntervalMs?: number;
-  /** … or once it holds so many metrics. Default 10,000. */
+  /** … or once it holds so many metrics. Default 20,000. */
   readonly maxBatchMetrics?: number;
   /**
    * When the journal cannot hold this sink's backlog any longer: `refuse` answers new requests with 503 until it can
@@ -67,7 +67,7 @@ export function sqlite(options: SqliteOptions = {}): Sink {
     name: 'sqlite',
     whenFull: options.whenFull ?? 'refuse',
     enabled: options.enabled ?? true,
-    batching: { maxDelayMs: options.flushIntervalMs ?? 5000, maxMetrics: options.maxBatchMetrics ?? 10_000 },
+    batching: { maxDelayMs: options.flushIntervalMs ?? 5000, maxMetrics: options.maxBatchMetrics ?? 20_000 },
     start: async (context) => {
       if (store !== undefined) return;
       log = context.log;

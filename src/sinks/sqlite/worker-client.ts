@@ -4,6 +4,7 @@ import { Rewind, Unacceptable } from '../../core/sink.ts';
 import { UnusableDatabase } from './migrate.ts';
 import { InvalidQuery } from './query-names.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
+import { YOUNG_GENERATION_MB } from '../../core/young-generation.ts';
 
 export interface WorkerClient<Methods> {
   /** Rejects with Unacceptable, Rewind or UnusableDatabase as the worker threw it, and with an Error for an outage. */
@@ -57,7 +58,10 @@ export async function startWorker<Methods>(options: WorkerClientOptions): Promis
   let restarted = false;
 
   function spawn(): Thread {
-    const worker = new Worker(url, { workerData: { ...options.workerData, restarted } });
+    const worker = new Worker(url, {
+      workerData: { ...options.workerData, restarted },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     restarted = true;
     const pending = new Map<number, Pending>();
     const ready = Promise.withResolvers<void>();

@@ -12,6 +12,7 @@ import type { ImportTable, StoredAnchor } from './import-table.ts';
 import type { KeysTable, StoredKey } from './keys-table.ts';
 import type { LegacyPolicy } from './legacy-rows.ts';
 import { openConnection } from './writer-connection.ts';
+import { releaseRecords } from '../../core/record-transfer.ts';
 
 export interface WriterSettings {
   readonly path: string;
@@ -89,6 +90,8 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
       } catch (error) {
         connection.doubt(error);
         throw error;
+      } finally {
+        releaseRecords(batch);
       }
     },
     checkpoint: (): Checkpoint | undefined => use().writer.checkpoint(),

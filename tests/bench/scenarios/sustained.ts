@@ -42,6 +42,9 @@ function rowsToInsert(directory: string, metrics: number): PreparedInserts {
   return preparedInserts(path);
 }
 
+const outcome = ({ offered, accepted, lost, p99, growth, flat }: SteadyLoad): string =>
+  `of ${Math.round(offered)}/s ${Math.round(accepted)} accepted, ${lost} requests lost, p99 ${Math.round(p99)} ms, the queues' age grew by ${growth.toFixed(2)} s: ${flat ? 'kept up' : 'too much'}`;
+
 /** The minute: at the rate found, and lower where it shows that this was too much. */
 async function keep(
   server: GatewayUnderTest,
@@ -53,6 +56,7 @@ async function keep(
     await untilEmpty(server);
     say(`${seconds} s at ${Math.round(rate)} metrics a second`);
     const shown = await steadyLoad(server, rate, seconds);
+    say(outcome(shown));
     if (shown.flat || attempt === ATTEMPTS) return shown;
     rate *= STEP_DOWN;
   }
@@ -114,8 +118,9 @@ export const scenario: Scenario = async (settings) => {
       measured.push({ bare, obvious: await obviousPerSecond(obvious.port, small ? 2 : 6) });
       if (round === 0) rate = bare * GOAL;
       await untilEmpty(server);
-      const { flat, growth } = await steadyLoad(server, rate, seconds);
-      say(`round ${round + 1}: ${Math.round(rate)}/s, the queue's age grew by ${growth.toFixed(2)} s`);
+      const shown = await steadyLoad(server, rate, seconds);
+      const { flat } = shown;
+      say(`round ${round + 1}: ${outcome(shown)}`);
       if (flat) best = Math.max(best, rate);
       rate = flat ? rate * STEP : rate / STEP;
     }
