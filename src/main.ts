@@ -19,8 +19,7 @@ export async function runGateway({ config, log, print }: RunOptions): Promise<vo
   const path = findConfig(config);
   const pipeline = await loadConfig(path);
   const ending = new AbortController();
-  const signalled = nextSignal();
-  void signalled.then(() => ending.abort());
+  const signalled = nextSignal(ending);
   const gateway = await startPatiently(pipeline, { log, version }, ending.signal);
   if (gateway === undefined) return log.info({}, 'stopped before it could start');
   log.info(
@@ -40,18 +39,20 @@ export async function runGateway({ config, log, print }: RunOptions): Promise<vo
   log.info({}, 'stopped');
 }
 
-/** The first signal stops in good order; a second one does not wait. */
-function nextSignal(): Promise<string> {
+/** The first signal aborts `ending` and stops in good order; a second one does not wait. */
+function nextSignal(ending: AbortController): Promise<string> {
   return new Promise((resolve) => {
-    let seen = false;
+    const end = (reason: string): void => {
+      ending.abort();
+      resolve(reason);
+    };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (seen) process.exit(1);
-        seen = true;
-        resolve(signal);
+        if (ending.signal.aborted) process.exit(1);
+        end(signal);
       });
     }
-    if (process.env['npm_lifecycle_event'] !== undefined) onceParentIsGone(() => resolve('the end of npm'));
+    if (process.env['npm_lifecycle_event'] !== undefined) onceParentIsGone(() => end('the end of npm'));
   });
 }
 
