@@ -30,7 +30,7 @@ import type { AuthProcessor } from './processors/auth.ts';
 import type { BufferOptions, BufferProcessor } from './processors/buffer.ts';
 import type { RateLimitProcessor } from './processors/rate-limit.ts';
 import type { PrometheusSettings } from './sinks/otel/reader-settings.ts';
-import { watchReadiness } from './readiness.ts';
+import { watchReadiness } from './gateway/readiness.ts';
 import { openKeyStore } from './sinks/sqlite/key-store.ts';
 import { createOwedWrites } from './sinks/sqlite/owed-writes.ts';
 import { startCleanupSchedule } from './sinks/sqlite/retention-schedule.ts';

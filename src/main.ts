@@ -3,7 +3,7 @@ import { findConfig, loadConfig } from './config.ts';
 import type { Log } from './core/ports.ts';
 import { commandLine } from './command-line.ts';
 import { type Gateway, hostInUrl } from './gateway.ts';
-import { startPatiently } from './patient-start.ts';
+import { startPatiently } from './gateway/patient-start.ts';
 import { version } from './version.ts';
 
 export interface RunOptions {

@@ -1,8 +1,8 @@
 /** What `/readyz` says: whether metrics are taken, and every trouble by name. */
-import type { Deliveries } from './core/deliveries.ts';
-import type { Journal } from './core/journal.ts';
-import type { Readiness } from './http/dependencies.ts';
-import type { OwedWrites } from './sinks/sqlite/owed-writes.ts';
+import type { Deliveries } from '../core/deliveries.ts';
+import type { Journal } from '../core/journal.ts';
+import type { Readiness } from '../http/dependencies.ts';
+import type { OwedWrites } from '../sinks/sqlite/owed-writes.ts';
 
 /**
  * Ready means that metrics are taken. A sink has to come up once; its later trouble is named and keeps nobody from

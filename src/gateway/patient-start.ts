@@ -3,12 +3,12 @@
  * open, with the reason on `/readyz`. Whoever supervises the process sees one that lives, not one that ends again and again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffDelay } from './core/backoff.ts';
-import type { Pipeline } from './core/pipeline.ts';
-import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts';
-import type { Listener } from './http/server.ts';
-import { openWaitingRoom } from './http/waiting-room.ts';
-import { isPassing } from './sinks/sqlite/owed-writes.ts';
+import { backoffDelay } from '../core/backoff.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { type Gateway, type GatewayOptions, startGateway } from '../gateway.ts';
+import type { Listener } from '../http/server.ts';
+import { openWaitingRoom } from '../http/waiting-room.ts';
+import { isPassing } from '../sinks/sqlite/owed-writes.ts';
 
 const BACKOFF = { initialMs: 500, maxMs: 5000 };
 /** Answers under way in the waiting room get so long to be sent. */
