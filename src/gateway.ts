@@ -98,7 +98,7 @@ export async function startGateway(pipeline: Pipeline, options: GatewayOptions):
     const clock = systemClock;
     const telemetry = createTelemetry();
     opened.push({ part: 'process metrics', close: registerProcessMetrics(telemetry, { version }) });
-    const accounting = createAccounting(telemetry);
+    const accounting = createAccounting(telemetry, clock);
 
     const keys = await openKeyStore({ path: databasePath, log, clock });
     opened.push({ part: 'keys', close: keys.close });

@@ -3,7 +3,7 @@
  * `received = accepted + rejected + dropped + refused + replayed + in flight`.
  */
 import type { Outcome, Tally } from './phases.ts';
-import type { Telemetry } from './ports.ts';
+import type { Clock, Telemetry } from './ports.ts';
 
 export interface Accounting {
   /** Opens the books of one request. */
@@ -13,7 +13,7 @@ export interface Accounting {
 }
 
 /** Registers the accounting metrics and hands out the books of each request. */
-export function createAccounting(telemetry: Telemetry): Accounting {
+export function createAccounting(telemetry: Telemetry, clock: Pick<Clock, 'monotonic'>): Accounting {
   const metric = (name: string, help: string) =>
     telemetry.counter({ name: `mcp_gateway_metrics_${name}_total`, help, unit: '{metric}' });
   const received = metric('received', 'Metrics in bodies that parsed.');
@@ -27,6 +27,11 @@ export function createAccounting(telemetry: Telemetry): Accounting {
     help: 'Requests to the ingest endpoint by outcome: ok, replayed, or the code of the refusal.',
     unit: '{request}',
   });
+  const duration = telemetry.histogram({
+    name: 'mcp_gateway_request_duration_seconds',
+    help: 'Requests to the ingest endpoint, from the head to the answer, whatever it is.',
+    unit: 's',
+  });
   let inFlight = 0;
   telemetry.gauge(
     { name: 'mcp_gateway_metrics_in_flight', help: 'Metrics received and not yet answered.', unit: '{metric}' },
@@ -34,6 +39,7 @@ export function createAccounting(telemetry: Telemetry): Accounting {
   );
 
   const open = (): Tally => {
+    const began = clock.monotonic();
     let total = 0;
     /** Of the received metrics, those whose fate is not in the books yet. */
     let rest = 0;
@@ -62,6 +68,7 @@ export function createAccounting(telemetry: Telemetry): Accounting {
           else if (rest > 0) refused.add(rest, { code: outcome.code });
         }
         requests.add(1, REQUEST_LABELS(outcome));
+        duration.record((clock.monotonic() - began) / 1000);
       },
     };
   };

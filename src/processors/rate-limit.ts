@@ -51,7 +51,7 @@ export function rateLimit(options: RateLimitOptions = {}): RateLimitProcessor {
       );
       limited = context.telemetry.counter({
         name: 'mcp_gateway_rate_limited_requests_total',
-        help: 'Requests refused for the rate limit of their key, by the service of the key.',
+        help: 'Requests refused for the rate limit of their key, by the public id of the key and its service.',
         unit: '{request}',
       });
     },
@@ -61,7 +61,7 @@ export function rateLimit(options: RateLimitOptions = {}): RateLimitProcessor {
       const bucket = buckets.take(client.keyId, limitOf(client), clock.monotonic());
       tell(submission.answerHeaders, bucket);
       if (!bucket.granted) {
-        limited?.add(1, { service: client.service });
+        limited?.add(1, { service: client.service, key: client.keyId });
         throw new Refusal(
           'rate_limited',
           `Rate limit of ${bucket.limit} requests a minute exceeded. Wait as Retry-After says, and send more metrics per request.`,

@@ -80,7 +80,7 @@ export async function testGateway(options: TestGatewayOptions = {}): Promise<Tes
     ...options.context,
   };
   for (const stage of chain) await stage.start?.(context);
-  const accounting = createAccounting(telemetry);
+  const accounting = createAccounting(telemetry, context.clock);
   const app = createApp(
     {
       name: 'mcp-metrics-service',

@@ -38,6 +38,8 @@ t.test('accepted metrics are answered with exactly 200 and the fields that emitt
   t.equal(Buffer.from(records[0]!.payload).toString(), goodBody(3), "the journal holds the request's own bytes");
   t.equal(valueOf(gateway, 'mcp_gateway_metrics_accepted_total'), 3);
   t.equal(valueOf(gateway, 'mcp_gateway_requests_total', { code: 'ok' }), 1);
+  const durations = gateway.telemetry.collect().find(({ name }) => name === 'mcp_gateway_request_duration_seconds');
+  t.match(durations?.series, [{ value: { count: 1 } }], 'how long it took is in the histogram');
 });
 
 t.test('one bad item does not sink the others', async (t) => {

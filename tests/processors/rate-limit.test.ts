@@ -120,10 +120,10 @@ t.test('remembered keys are bounded; the least recently used is forgotten', (t) 
   t.end();
 });
 
-t.test('refused requests are counted by the service of their key', async (t) => {
+t.test('refused requests are counted by their key and its service', async (t) => {
   const { context, request } = await start(t, { perMinute: 1 });
   request();
   request();
   const family = context.telemetry.collect().find(({ name }) => name === 'mcp_gateway_rate_limited_requests_total');
-  t.match(family?.series, [{ labels: { service: 'auth-server' }, value: 1 }]);
+  t.match(family?.series, [{ labels: { service: 'auth-server', key: client().keyId }, value: 1 }]);
 });

@@ -66,23 +66,22 @@ const intake = [
   course(
     'Latency of ingest',
     {
-      description: 'Group commits of the journal: what a request waits for, besides its turn on the HTTP thread.',
+      description: 'From the head of a request to its answer, and the group commit of the journal that is part of it.',
       span: 12,
       unit: 's',
       draw: 'lines',
     },
-    ...[0.5, 0.95, 0.99].map(
-      (q) => [quantile(q, `${GATEWAY}journal_commit_duration_seconds_bucket`), `p${q * 100}`] as const,
-    ),
+    ...[0.5, 0.95, 0.99].map((q) => [quantile(q, `${GATEWAY}request_duration_seconds_bucket`), `p${q * 100}`] as const),
+    [quantile(0.99, `${GATEWAY}journal_commit_duration_seconds_bucket`), 'p99 of the commit'],
   ),
   course(
     'Rate limits',
     {
-      description: 'Requests per interval beyond the limit of their key, by service, and without a valid key.',
+      description: 'Requests per interval beyond the limit of their key, by key and service, and without a valid key.',
       span: 12,
       draw: 'bars',
     },
-    [rise('rate_limited_requests_total', 'service'), 'limited {{service}}'],
+    [rise('rate_limited_requests_total', 'service, key'), 'limited {{service}} {{key}}'],
     [rise('unauthenticated_requests_total', 'address_class'), 'unauthenticated {{address_class}}'],
   ),
 ] as const;
