@@ -72,7 +72,7 @@ t.test('beside a running gateway', async (t) => {
         await gateway.post({ service: 'tailed', metrics: [metric] });
         return tail.output().includes('\n');
       },
-      { deadlineMs: 30_000 },
+      { deadlineMs: 60_000 },
     );
     const [line = ''] = tail.output().split('\n');
     t.match(JSON.parse(line), { service: 'tailed', type: 'tool_execution', dimensions: { tool_name: 'search' } });
@@ -89,7 +89,7 @@ t.test('beside a running gateway', async (t) => {
         await gateway.post({ service: 'piped', metrics: [hostile] });
         return piped.exit() !== undefined;
       },
-      { deadlineMs: 30_000 },
+      { deadlineMs: 60_000 },
     );
     t.match(piped.output(), /^[\d:.]+ .*tool_name=\\u001b\[31mred.*\nended 0\n$/, 'and shows no control characters');
   });

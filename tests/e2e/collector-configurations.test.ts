@@ -127,7 +127,7 @@ for (const [name, { env, header, value }] of Object.entries(VENDORS)) {
         const text = await intake.page();
         return sumOf(text, 'mcp_tool_executions_total') === 12 && text;
       },
-      { deadlineMs: 20_000, everyMs: 100 },
+      { deadlineMs: 60_000, everyMs: 100 },
     ).catch((error: unknown) => {
       throw new Error(`${collector.output()}\n${intake.output()}`, { cause: error });
     });
@@ -156,7 +156,7 @@ t.test(
     const total = await waitFor(
       'the total in Prometheus',
       async () => (await prometheus.query('sum(mcp_tool_executions_total)'))[0]?.value,
-      { deadlineMs: 20_000, everyMs: 100 },
+      { deadlineMs: 60_000, everyMs: 100 },
     ).catch((error: unknown) => {
       throw new Error(collector.output(), { cause: error });
     });

@@ -27,7 +27,7 @@ t.test('the collector shows the totals of the recorded traffic', { skip }, async
       const text = await collector.page();
       return sumOf(text, 'mcp_protocol_latency_seconds_count') === RECORDED.protocol_latency && text;
     },
-    { deadlineMs: 20_000, everyMs: 100 },
+    { deadlineMs: 60_000, everyMs: 100 },
   );
   t.equal(sumOf(page, 'mcp_tool_executions_total'), RECORDED.tool_execution, 'mcp_tool_executions_total');
   t.equal(sumOf(page, 'mcp_auth_requests_total'), RECORDED.auth_request, 'mcp_auth_requests_total');

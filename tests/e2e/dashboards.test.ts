@@ -96,7 +96,7 @@ t.test('the dashboards on real data', { skip }, async (t) => {
         const [sample] = await ask(`sum(${type})`, at);
         return sample?.value === count && at;
       },
-      { deadlineMs: 30_000, everyMs: 100 },
+      { deadlineMs: 60_000, everyMs: 100 },
     );
 
   const answers = await replay(gateway.url, gateway.key, recordedTraffic());

@@ -68,7 +68,7 @@ t.test('the image and the compose file, run', { skip, timeout: 600_000 }, async 
       t.equal(service.HostConfig.ReadonlyRootfs, true);
       t.equal(service.HostConfig.Memory, 512 * 1024 * 1024);
       await waitFor('the gateway to be ready', async () => (await fetch(`http://${HOST}:8890/readyz`)).ok, {
-        deadlineMs: 30_000,
+        deadlineMs: 60_000,
       });
       const check = service.Config.Healthcheck?.Test ?? [];
       t.strictSame(check, ['CMD', 'mcp-metrics', 'health']);
@@ -97,11 +97,11 @@ t.test('the image and the compose file, run', { skip, timeout: 600_000 }, async 
     await engine.podman('stop', 'mcp-metrics_metrics-service_1');
     t.equal((await inspect('metrics-service')).State.ExitCode, 0, 'it stops in good order');
     await engine.podman('start', 'mcp-metrics_metrics-service_1');
-    await waitFor('the gateway to be back', async () => (await post()).status === 200, { deadlineMs: 30_000 });
+    await waitFor('the gateway to be back', async () => (await post()).status === 200, { deadlineMs: 60_000 });
     await waitFor(
       'both metrics on the page',
       async () => /^mcp_custom_total\{.*\} 2$/m.test(await (await fetch(`http://${HOST}:9465/metrics`)).text()),
-      { deadlineMs: 20_000 },
+      { deadlineMs: 60_000 },
     );
   });
 
@@ -147,7 +147,7 @@ t.test('the image and the compose file, run', { skip, timeout: 600_000 }, async 
         'the totals on the page of the collector',
         async () =>
           /^mcp_tool_executions_total\{/m.test(await (await fetch(`http://${network?.IPAddress}:8889/metrics`)).text()),
-        { deadlineMs: 30_000, everyMs: 200 },
+        { deadlineMs: 60_000, everyMs: 200 },
       ).catch(async (error: unknown) => {
         throw new Error(await engine.podman('logs', 'mcp-metrics_otel-collector_1'), { cause: error });
       });

@@ -20,7 +20,7 @@ t.test('without a terminal it answers 401, says how to make a key, and ends with
   });
   t.teardown(() => npm.exit() ?? process.kill(-npm.pid, 'SIGKILL'));
   const url = `http://127.0.0.1:${port}`;
-  await waitFor('the gateway to be ready', async () => (await fetch(`${url}/readyz`)).ok, { deadlineMs: 30_000 });
+  await waitFor('the gateway to be ready', async () => (await fetch(`${url}/readyz`)).ok, { deadlineMs: 60_000 });
   t.equal((await fetch(`${url}/metrics`, { method: 'POST', body: '{}' })).status, 401);
   await waitFor('a word on how to make a key', () => /npm run mcp-metrics -- keys create/.test(npm.output()));
   t.match(npm.output(), new RegExp(`"url":"${url}".*"data":".*/data"`), 'it says where it listens and where data lie');

@@ -21,7 +21,7 @@ t.test('Prometheus answers questions about the recorded traffic', { skip }, asyn
   await waitFor(
     'a scrape that counts every metric',
     async () => (await valueOf('sum(mcp_protocol_latency_seconds_count)')) === RECORDED.protocol_latency,
-    { deadlineMs: 20_000, everyMs: 200 },
+    { deadlineMs: 60_000, everyMs: 200 },
   );
 
   t.equal(await valueOf('sum(mcp_tool_executions_total)'), RECORDED.tool_execution, 'sum(mcp_tool_executions_total)');

@@ -32,11 +32,11 @@ t.test('at a terminal', { skip }, async (t) => {
             const at = child.output().indexOf(question, seen);
             return at >= 0 && at + question.length;
           },
-          { deadlineMs: 30_000 },
+          { deadlineMs: 60_000 },
         );
         child.write(keys);
       }
-      await waitFor('the command to end', () => child.exit() !== undefined, { deadlineMs: 30_000 });
+      await waitFor('the command to end', () => child.exit() !== undefined, { deadlineMs: 60_000 });
       return { code: child.exit()?.code, screen: child.output() };
     } finally {
       await child.stop('SIGKILL');

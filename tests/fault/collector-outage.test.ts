@@ -63,7 +63,7 @@ t.test('a collector’s outage is its own', { timeout: OUTAGES.length * SECONDS 
       }
       t.equal(collector.taken.length, before, 'nothing was taken');
       collector.behaviour = 'ok';
-      await waitFor('an export of everything', () => pushed() === sent, { deadlineMs: 20_000 });
+      await waitFor('an export of everything', () => pushed() === sent, { deadlineMs: 60_000 });
       t.equal(pushed(), await scraped());
     });
   }

@@ -55,7 +55,7 @@ t.test('a full disk: 503, /metrics and health stay up, and it heals without a re
   t.match(await gateway.scrape(), /mcp_gateway_journal_bytes/);
   remount(dataDirectory, 'size=200m');
   const [before, acknowledged] = [countOf(load, 200), load.acknowledged().size];
-  await waitFor('it to heal', () => countOf(load, 200) > before + 50, { deadlineMs: 30_000 });
+  await waitFor('it to heal', () => countOf(load, 200) > before + 50, { deadlineMs: 60_000 });
   t.ok(load.acknowledged().size > acknowledged);
   await load.stop();
   await allIsThere(t, gateway, load);
@@ -80,7 +80,7 @@ t.test(
     t.throws(() => writeFileSync(filler, Buffer.alloc(30_000_000)), { code: 'ENOSPC' });
     const gateway = await spawnGateway(options);
     t.teardown(() => gateway.stop('SIGKILL'));
-    await waitFor('it to answer', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 30_000 });
+    await waitFor('it to answer', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 60_000 });
     rmSync(filler);
     await untilReady(gateway, 30_000);
     await allIsThere(t, gateway, load);
@@ -161,7 +161,7 @@ t.test(
     const release = await hold();
     const gateway = await spawnGateway({ dataDirectory });
     t.teardown(() => gateway.stop('SIGKILL'));
-    await waitFor('the waiting room', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 30_000 });
+    await waitFor('the waiting room', async () => (await fetch(`${gateway.url}/livez`)).ok, { deadlineMs: 60_000 });
     const ready = await fetch(`${gateway.url}/readyz`);
     t.equal(ready.status, 503);
     t.match(await ready.json(), {
@@ -185,7 +185,7 @@ t.test(
     await hold();
     const waiting = await spawnGateway({ dataDirectory });
     t.teardown(() => waiting.stop('SIGKILL'));
-    await waitFor('the waiting room', async () => (await fetch(`${waiting.url}/livez`)).ok, { deadlineMs: 30_000 });
+    await waitFor('the waiting room', async () => (await fetch(`${waiting.url}/livez`)).ok, { deadlineMs: 60_000 });
     t.same(await waiting.stop('SIGTERM'), { code: 0, signal: null }, 'it ends in good order while it waits');
   },
 );
@@ -200,7 +200,7 @@ t.test('the sqlite3 shell holds the database for long', { skip: needsShell }, as
   const queued = async (): Promise<number> =>
     sumOf(readSamples(await gateway.scrape()), 'mcp_gateway_sink_queued', { sink: 'sqlite' });
   const before = load.acknowledged().size;
-  await waitFor('a queue', async () => (await queued()) > 1000, { deadlineMs: 30_000 });
+  await waitFor('a queue', async () => (await queued()) > 1000, { deadlineMs: 60_000 });
   t.same([...load.statuses().keys()], [200], 'ingest does not notice');
   t.ok(load.acknowledged().size > before + 500);
   const counted = Object.values(totalsOf(await gateway.scrape(), load.names)).reduce((sum, n) => sum + n, 0);
@@ -210,7 +210,7 @@ t.test('the sqlite3 shell holds the database for long', { skip: needsShell }, as
     return ready.status === 200 && /sqlite: .*locked/.test(await ready.text());
   });
   release();
-  await waitFor('it to catch up', async () => (await queued()) < 500, { deadlineMs: 30_000 });
+  await waitFor('it to catch up', async () => (await queued()) < 500, { deadlineMs: 60_000 });
   await load.stop();
   await allIsThere(t, gateway, load);
 });

@@ -23,7 +23,7 @@ t.test(
     await waitFor('load', () => load.acknowledged().size > 500);
     machine.readOnly(true);
     const refused = (): number => load.statuses().get(503) ?? 0;
-    await waitFor('the disk to be felt', () => refused() > 20, { deadlineMs: 30_000 });
+    await waitFor('the disk to be felt', () => refused() > 20, { deadlineMs: 60_000 });
     const acknowledged = load.acknowledged().size;
     const before = refused();
     await waitFor('/readyz to name it', async () => {
@@ -32,7 +32,7 @@ t.test(
     });
     t.equal((await fetch(`${gateway.url}/livez`)).status, 200);
     t.match(await gateway.scrape(), /mcp_gateway_journal_bytes/);
-    await waitFor('more refusals', () => refused() > before + 20, { deadlineMs: 30_000 });
+    await waitFor('more refusals', () => refused() > before + 20, { deadlineMs: 60_000 });
     t.equal(load.acknowledged().size, acknowledged, 'no 200 without the batch on disk');
     machine.readOnly(false);
     await waitFor('it to heal', () => load.acknowledged().size > acknowledged + 500, { deadlineMs: 60_000 });

@@ -50,7 +50,7 @@ export async function overloadRun(dataDirectory: string, seconds: number): Promi
     await gateway.setMood('lossy', 'ok');
     const before = load.statuses().get(200) ?? 0;
     const healed = await waitFor('requests to be taken again', () => (load.statuses().get(200) ?? 0) > before + 100, {
-      deadlineMs: 30_000,
+      deadlineMs: 60_000,
     });
     await load.stop();
     const page = await settledScrape(gateway, 120_000);

@@ -90,7 +90,7 @@ export async function spawnGateway(options: GatewayOptions): Promise<RunningGate
 }
 
 /** Waits for `/readyz` to answer 200; what the gateway said is in the error where it never does. */
-export async function untilReady(gateway: RunningGateway, deadlineMs = 20_000): Promise<void> {
+export async function untilReady(gateway: RunningGateway, deadlineMs = 60_000): Promise<void> {
   try {
     await waitFor(
       'the gateway to be ready',

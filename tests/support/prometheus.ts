@@ -46,7 +46,7 @@ export async function startPrometheus(
     ...args,
   ]);
   const url = `http://127.0.0.1:${port}`;
-  await waitFor('Prometheus to be ready', async () => (await fetch(`${url}/-/ready`)).ok, { deadlineMs: 30_000 });
+  await waitFor('Prometheus to be ready', async () => (await fetch(`${url}/-/ready`)).ok, { deadlineMs: 60_000 });
   return {
     ...child,
     url,

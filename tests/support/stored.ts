@@ -45,7 +45,7 @@ export function totalsOf(scrape: string, names: Iterable<string>): Record<string
 }
 
 /** Returns the page once no sink has anything left to take. */
-export const settledScrape = (gateway: RunningGateway, deadlineMs = 30_000): Promise<string> =>
+export const settledScrape = (gateway: RunningGateway, deadlineMs = 60_000): Promise<string> =>
   waitFor(
     'every sink to have everything',
     async () => {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface WaitOptions {
-  /** Milliseconds until the test gives up. Default 10,000. */
+  /** Milliseconds until the test gives up. Default 30,000. */
   readonly deadlineMs?: number;
   /** Milliseconds between two looks. Default 20. */
   readonly everyMs?: number;
@@ -16,7 +16,7 @@ export interface WaitOptions {
 export async function waitFor<Found>(
   what: string,
   condition: () => Found | Promise<Found>,
-  { deadlineMs = 10_000, everyMs = 20 }: WaitOptions = {},
+  { deadlineMs = 30_000, everyMs = 20 }: WaitOptions = {},
 ): Promise<Exclude<Found, undefined | false | void>> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {

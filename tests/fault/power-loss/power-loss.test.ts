@@ -60,7 +60,7 @@ t.test(
       deadlineMs: 90_000,
     });
     const trimmedAt = answers.length;
-    await waitFor('some more load', () => answers.length > trimmedAt * 1.1, { deadlineMs: 30_000 });
+    await waitFor('some more load', () => answers.length > trimmedAt * 1.1, { deadlineMs: 60_000 });
     await load.stop();
     await gateway.stop('SIGKILL');
     const changes = readLog(readFileSync(logPath));
