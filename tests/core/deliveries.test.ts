@@ -14,6 +14,7 @@ import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { advanceUntil, settle, type VirtualClock, virtualClock } from '../support/virtual-clock.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { entryOf, valuesOf } from './harness.ts';
+import { folderOf } from '../support/folder.ts';
 
 interface World {
   readonly clock: VirtualClock;
@@ -26,7 +27,7 @@ interface World {
 }
 
 /** A data directory that lives as long as the test; `open` may be called again, as after a restart. */
-function world(t: Test, journal: Journal = openMemoryJournal({ maxBytes: 1e9 }), dataDirectory = t.testdir()): World {
+function world(t: Test, journal: Journal = openMemoryJournal({ maxBytes: 1e9 }), dataDirectory = folderOf(t)): World {
   const clock = virtualClock();
   const lines: World['lines'] = [];
   const note = (fields: object, message: string): void => void lines.push({ fields, message });

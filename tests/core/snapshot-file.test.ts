@@ -3,23 +3,24 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { readSnapshots, writeSnapshot } from '../../src/core/snapshot-file.ts';
+import { folderOf } from '../support/folder.ts';
 
 const texts = async (directory: string, name: string) =>
   (await readSnapshots(directory, name)).snapshots.map(({ bytes }) => Buffer.from(bytes).toString());
 
 t.test('nothing is found where nothing was written', async (t) => {
-  t.same(await readSnapshots(join(t.testdir(), 'absent'), 'totals'), { snapshots: [], damaged: [] });
+  t.same(await readSnapshots(join(folderOf(t), 'absent'), 'totals'), { snapshots: [], damaged: [] });
 });
 
 t.test('the newest two are kept, newest first', async (t) => {
-  const directory = join(t.testdir(), 'snapshots');
+  const directory = join(folderOf(t), 'snapshots');
   for (const text of ['one', 'two', 'three']) await writeSnapshot(directory, 'totals', Buffer.from(text));
   t.same(await texts(directory, 'totals'), ['three', 'two']);
   t.equal((await readdir(directory)).length, 2);
 });
 
 t.test('names do not meet, even where one is the beginning of the other', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeSnapshot(directory, 'a', Buffer.from('short'));
   await writeSnapshot(directory, 'a-b', [Buffer.from('in '), Buffer.from('parts')]);
   t.same(await texts(directory, 'a'), ['short']);
@@ -27,13 +28,13 @@ t.test('names do not meet, even where one is the beginning of the other', async 
 });
 
 t.test('an empty snapshot is a snapshot', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeSnapshot(directory, 'empty', new Uint8Array());
   t.same(await texts(directory, 'empty'), ['']);
 });
 
 t.test('a damaged current one falls back to the one before, which the next write keeps', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeSnapshot(directory, 'totals', Buffer.from('one'));
   const generation = await writeSnapshot(directory, 'totals', Buffer.from('two'));
   const current = join(directory, `totals-000000000${generation}.snapshot`);
@@ -47,13 +48,13 @@ t.test('a damaged current one falls back to the one before, which the next write
 });
 
 t.test('a write cut short leaves the ones before it', async (t) => {
-  const directory = t.testdir({ 'totals.snapshot.tmp': 'half a snap' });
+  const directory = folderOf(t, { 'totals.snapshot.tmp': 'half a snap' });
   await writeSnapshot(directory, 'totals', Buffer.from('one'));
   t.same(await texts(directory, 'totals'), ['one']);
 });
 
 t.test('any changed byte and any cut is found', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const generation = await writeSnapshot(directory, 'totals', Buffer.from('what the totals were'));
   const path = join(directory, `totals-000000000${generation}.snapshot`);
   const whole = await readFile(path);

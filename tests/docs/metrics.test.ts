@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
+import { folderOf } from '../support/folder.ts';
 
 const page = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8');
 const OWN = /\b(?:mcp_gateway|process)_[a-z0-9_]+\b/g;
 const onPage = new Set([...page.matchAll(/`((?:mcp_gateway|process)_[a-z0-9_]+)/g)].map(([, name = '']) => name));
 
 t.test('every metric that a gateway serves of itself is described in docs/metrics.md', async (t) => {
-  const gateway = await startGateway({ dataDirectory: t.testdir() });
+  const gateway = await startGateway({ dataDirectory: folderOf(t) });
   t.teardown(() => gateway.stop('SIGKILL'));
   const metric = { type: 'custom', value: 1, dimensions: { metric_name: 'm' } };
   t.equal((await gateway.post({ service: 's', metrics: [metric, { type: 'wrong' }] })).status, 200);

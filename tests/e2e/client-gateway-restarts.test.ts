@@ -8,10 +8,11 @@ import { freePort } from '../support/free-port.ts';
 import { startGateway } from '../support/gateway.ts';
 import { sumOf } from '../support/prometheus-text.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.test('every metric of a client that outlives many gateways is stored once and counted once', async (t) => {
   const options = {
-    dataDirectory: t.testdir({}),
+    dataDirectory: folderOf(t),
     port: await freePort(),
     scrapePort: await freePort(),
     key: 'outliving',
@@ -74,7 +75,7 @@ t.test('every metric of a client that outlives many gateways is stored once and 
 t.test(
   'a gateway that is away for a while gets all that the buffer holds, and what it does not is counted',
   async (t) => {
-    const options = { dataDirectory: t.testdir({}), port: await freePort(), scrapePort: await freePort(), key: 'away' };
+    const options = { dataDirectory: folderOf(t), port: await freePort(), scrapePort: await freePort(), key: 'away' };
     const client = createMetricsClient({
       url: `http://127.0.0.1:${options.port}`,
       apiKey: options.key,

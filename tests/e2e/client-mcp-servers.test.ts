@@ -17,8 +17,9 @@ import { plainNode } from '../support/plain-node.ts';
 import { ROOT } from '../support/root.ts';
 import { sumOf } from '../support/prometheus-text.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
-const gateway = await startGateway({ dataDirectory: t.testdir({}) });
+const gateway = await startGateway({ dataDirectory: folderOf(t) });
 t.teardown(() => gateway.stop('SIGKILL'));
 
 /** A call, as a client makes it and as its metric is to look. */

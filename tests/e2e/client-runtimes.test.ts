@@ -9,6 +9,7 @@ import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const RUNTIMES = join(ROOT, '.cache/runtimes');
 /** What each package installs for this machine. */
@@ -56,7 +57,7 @@ for (const [name, args] of [
   t.test(`in ${name} a program's metrics are sent before it ends`, { skip }, async (t) => {
     const gateway = await startStandIn();
     t.teardown(() => gateway.close());
-    const folder = t.testdir({ 'program.mjs': PROGRAM });
+    const folder = folderOf(t, { 'program.mjs': PROGRAM });
     const child = await startChild('env', ['-u', 'NODE_OPTIONS', binary(name), ...args, join(folder, 'program.mjs')], {
       cwd: folder,
       env: { METRICS_SERVICE_URL: gateway.url, METRICS_API_KEY: 'k', OTEL_SERVICE_NAME: name },
@@ -103,7 +104,7 @@ t.test('in an edge worker a request sends its metrics after the answer', { skip 
     write: false,
   });
   const port = await freePort();
-  const folder = t.testdir({
+  const folder = folderOf(t, {
     'worker.js': outputFiles[0]!.text,
     'config.capnp': `
       using Workerd = import "/workerd/workerd.capnp";

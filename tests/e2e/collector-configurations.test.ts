@@ -15,6 +15,7 @@ import { sumOf } from '../support/prometheus-text.ts';
 import { ROOT } from '../support/root.ts';
 import { skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const skip = skipWithout(COLLECTOR, 'run otel-collector/build (needs Go)');
 
@@ -79,7 +80,7 @@ t.test('every configuration here is tested, and valid', { skip }, async (t) => {
     const env = {
       ...VENDORS[name]?.env('http://127.0.0.1:1'),
       PROMETHEUS_REMOTE_WRITE_URL: 'http://127.0.0.1:1/api/v1/write',
-      QUEUE_DIRECTORY: t.testdir({}),
+      QUEUE_DIRECTORY: folderOf(t),
     };
     const said = await new Promise<string>((resolve) => {
       execFile(COLLECTOR ?? '', ['validate', ...collectorArguments(name)], { env }, (error, stdout, stderr) =>
@@ -92,7 +93,7 @@ t.test('every configuration here is tested, and valid', { skip }, async (t) => {
 
 for (const [name, { env, header, value }] of Object.entries(VENDORS)) {
   t.test(`${name}.yaml brings the total to the intake, with the key`, { skip }, async (t) => {
-    const folder = t.testdir({});
+    const folder = folderOf(t);
     const intake = await startCollector(folder, 'prometheus');
     t.teardown(() => intake.stop('SIGKILL'));
     const seen: IncomingHttpHeaders[] = [];
@@ -144,7 +145,7 @@ t.test(
     skip: skip || skipWithout(PROMETHEUS, 'Debian’s package prometheus'),
   },
   async (t) => {
-    const folder = t.testdir({});
+    const folder = folderOf(t);
     const prometheus = await startPrometheus(folder, [], ['--web.enable-remote-write-receiver']);
     t.teardown(() => prometheus.stop('SIGKILL'));
     const collector = await startCollector(folder, 'prometheus-remote-write', {

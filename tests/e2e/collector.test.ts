@@ -6,11 +6,12 @@ import { sumOf } from '../support/prometheus-text.ts';
 import { skipWithout } from '../support/tools.ts';
 import { RECORDED, recordedTraffic, replay } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const skip = skipWithout(COLLECTOR, 'run otel-collector/build (needs Go)');
 
 t.test('the collector shows the totals of the recorded traffic', { skip }, async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   const collector = await startCollector(folder, 'prometheus');
   t.teardown(() => collector.stop('SIGKILL'));
   const gateway = await startGateway({

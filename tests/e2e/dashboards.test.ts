@@ -14,6 +14,7 @@ import { skipWithout } from '../support/tools.ts';
 import { ROOT } from '../support/root.ts';
 import { RECORDED, recordedTraffic, replay } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const skip = skipWithout(PROMETHEUS, 'Debian’s package prometheus');
 const analytics = readDashboard('mcp-analytics-comprehensive');
@@ -81,7 +82,7 @@ async function trouble(gateway: RunningGateway): Promise<void> {
 }
 
 t.test('the dashboards on real data', { skip }, async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   // Reached by `trouble` after all else was sent.
   const gateway = await startGateway({ dataDirectory: folder, env: { METRICS_RATE_LIMIT: '3200' } });
   t.teardown(() => gateway.stop('SIGKILL'));

@@ -11,6 +11,7 @@ import { startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const run = promisify(execFile);
 const page = (name: string): string => readFileSync(join(ROOT, 'docs', `${name}.md`), 'utf8');
@@ -22,7 +23,7 @@ t.test(
   'the proxy that is shown for TLS passes a batch on, and the answer back',
   { skip: skipWithout(nginx && openssl, 'Debian’s nginx and openssl') },
   async (t) => {
-    const folder = t.testdir({});
+    const folder = folderOf(t);
     const gateway = await startGateway({ dataDirectory: join(folder, 'data') });
     t.teardown(() => gateway.stop('SIGKILL'));
     const [certificate, key] = [join(folder, 'metrics.pem'), join(folder, 'metrics.key')];

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { ROOT } from '../support/root.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
+import { folderOf } from '../support/folder.ts';
 
 const run = promisify(execFile);
 const CHART = join(ROOT, 'deploy/kubernetes/mcp-metrics-gateway');
@@ -69,7 +70,7 @@ t.test(
   'what is rendered fits the schemas of Kubernetes',
   { skip: skip || skipWithout(kubernetesValidate, 'kubernetes-validate of PyPI') },
   async (t) => {
-    const folder = t.testdir({});
+    const folder = folderOf(t);
     await t.resolves(isValid(await template(), folder));
     await t.resolves(isValid(await template('--values', everything(folder)), folder));
     const wrong = (await template()).replace('replicas: 1', 'replicas: one');
@@ -78,7 +79,7 @@ t.test(
 );
 
 t.test('everything switched on', { skip }, async (t) => {
-  const rendered = await template('--values', everything(t.testdir({})));
+  const rendered = await template('--values', everything(folderOf(t)));
   t.strictSame(kindsOf(rendered), ['ConfigMap', 'NetworkPolicy', 'Service', 'ServiceMonitor', 'StatefulSet']);
   for (const part of ['name: "gateway-keys"', 'storageClassName: fast', 'release: prometheus', 'team: monitoring']) {
     t.ok(rendered.includes(part), part);

@@ -5,6 +5,7 @@ import t from 'tap';
 import { startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const page = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8');
 const described = new Set([...page.matchAll(/^\| `([a-z_]+)` /gm)].map(([, name]) => name));
@@ -13,7 +14,7 @@ const sources = globSync('src/**/*.ts', { cwd: ROOT })
   .join('\n');
 
 t.test('every family that the gateway serves of itself is on the page, by its kind', async (t) => {
-  const gateway = await startGateway({ dataDirectory: t.testdir() });
+  const gateway = await startGateway({ dataDirectory: folderOf(t) });
   t.teardown(() => gateway.stop('SIGKILL'));
   const metric = {
     type: 'tool_execution',

@@ -6,9 +6,10 @@ import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.test('without a terminal it answers 401, says how to make a key, and ends with npm', async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   for (const name of ['package.json', 'node_modules', 'src', 'drizzle', 'pipeline.config.ts']) {
     symlinkSync(join(ROOT, name), join(folder, name));
   }

@@ -7,11 +7,12 @@ import type { DeliveredEvent } from '../../src/index.ts';
 import { startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const SECRET = 'a-user-hash-that-must-not-be-kept';
 
 t.test('own plugins see what flows, and what they redact is nowhere on disk', async (t) => {
-  const dataDirectory = t.testdir({ ndjson: {} });
+  const dataDirectory = folderOf(t, { ndjson: {} });
   const file = join(dataDirectory, 'ndjson/events.ndjson');
   const gateway = await startGateway({
     dataDirectory,

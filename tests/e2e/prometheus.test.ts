@@ -6,11 +6,12 @@ import { PROMETHEUS, PROMTOOL, startPrometheus } from '../support/prometheus.ts'
 import { skipWithout } from '../support/tools.ts';
 import { RECORDED, recordedDurations, recordedTraffic, replay } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const skip = skipWithout(PROMETHEUS && PROMTOOL, 'Debian’s package prometheus (prometheus and promtool)');
 
 t.test('Prometheus answers questions about the recorded traffic', { skip }, async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   const gateway = await startGateway({ dataDirectory: folder });
   t.teardown(() => gateway.stop('SIGKILL'));
   const answers = await replay(gateway.url, gateway.key, recordedTraffic());

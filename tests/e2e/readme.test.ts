@@ -7,6 +7,7 @@ import { freePort } from '../support/free-port.ts';
 import { ROOT } from '../support/root.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const blocks = new Map(
@@ -30,7 +31,7 @@ t.test('every block that is marked as run is run here', (t) => {
 });
 
 t.test('a stranger follows the README', { skip }, async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   for (const name of CHECKOUT) symlinkSync(join(ROOT, name), join(folder, name));
   const [port, scrapePort] = [await freePort(), await freePort()];
   const env = { ...process.env, METRICS_SERVICE_PORT: String(port), OTEL_PROMETHEUS_PORT: String(scrapePort) };

@@ -5,9 +5,10 @@ import { startGateway } from '../support/gateway.ts';
 import { sumOf } from '../support/prometheus-text.ts';
 import { RECORDED, recordedTraffic, replay } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.test('the recorded traffic arrives whole', async (t) => {
-  const gateway = await startGateway({ dataDirectory: t.testdir({}) });
+  const gateway = await startGateway({ dataDirectory: folderOf(t) });
   t.teardown(() => gateway.stop('SIGKILL'));
   const answers = await replay(gateway.url, gateway.key, recordedTraffic());
 

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { testGateway } from '../http/gateway.ts';
 import { endsOf } from '../support/ends.ts';
 import { ROOT } from '../support/root.ts';
+import { folderOf } from '../support/folder.ts';
 
 const run = promisify(execFile);
 const HOME = join(ROOT, '.cache', 'schemathesis');
@@ -40,7 +41,7 @@ t.test('every answer is as the document says, for any request', async (t) => {
     return;
   }
   const atEnd = endsOf(t);
-  const path = join(t.testdir({}), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const log = createLog({ level: 'silent' });
   const keys = await openKeyStore({ path, log, clock: systemClock });
   const { retention, history, close } = await openStore(path, { log });
@@ -74,7 +75,7 @@ t.test('every answer is as the document says, for any request', async (t) => {
         COLUMNS: '200',
       },
       maxBuffer: 64 * 1024 * 1024,
-      cwd: t.testdir({}),
+      cwd: folderOf(t),
     },
   ).then(
     ({ stdout }) => ({ failed: false, output: stdout }),

@@ -8,6 +8,7 @@ import { createLog } from '../../src/telemetry/log.ts';
 import { rawConnection } from '../http/raw-connection.ts';
 import { spawnGateway, startGateway } from '../support/gateway.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 /** Each run of ten characters of a secret, beyond the prefix that all keys have. */
 const partsOf = (secret: string): string[] => {
@@ -23,7 +24,7 @@ const filesIn = (directory: string): string[] =>
 const metric = { type: 'auth_request', value: 1, dimensions: { success: true } };
 
 t.test('after a run that provokes every error, no part of a key is anywhere', async (t) => {
-  const dataDirectory = t.testdir({});
+  const dataDirectory = folderOf(t);
   const log = createLog({ level: 'silent' });
   const keys = await openKeyStore({ path: join(dataDirectory, 'metrics.db'), log, clock: systemClock });
   const { secret: admin } = await keys.create({ service: 'operations', scopes: ['admin'] });

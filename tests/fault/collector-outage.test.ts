@@ -3,6 +3,7 @@ import t from 'tap';
 import { type Behaviour, startCollector } from '../sinks/otel/collector.ts';
 import { startGateway } from '../support/gateway.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 /** Seconds of each kind of outage; 3 unless `OUTAGE_SECONDS` says otherwise. */
 const SECONDS = Number(process.env['OUTAGE_SECONDS'] ?? 3);
@@ -24,7 +25,7 @@ t.test('a collector’s outage is its own', { timeout: OUTAGES.length * SECONDS 
   const collector = await startCollector();
   t.teardown(collector.close);
   const gateway = await startGateway({
-    dataDirectory: t.testdir(),
+    dataDirectory: folderOf(t),
     env: {
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
       OTEL_EXPORTER_OTLP_TIMEOUT: '500',

@@ -12,6 +12,7 @@ import { totalsOf } from '../support/stored.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { allIsThere } from './all-is-there.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.setTimeout(240_000);
 
@@ -122,7 +123,7 @@ t.test(
   'another process writes to the database at the start: metrics are taken all the same',
   { skip: needsShell },
   async (t) => {
-    const dataDirectory = t.testdir();
+    const dataDirectory = folderOf(t);
     const { databasePath } = await usedDatabase(dataDirectory);
     const release = await holdDatabase(databasePath, 'BEGIN IMMEDIATE;');
     const env = { FLUSH_INTERVAL_SECONDS: '0.2' };
@@ -154,7 +155,7 @@ t.test(
   'a database that cannot even be read at the start is waited for in the open',
   { skip: needsShell },
   async (t) => {
-    const dataDirectory = t.testdir();
+    const dataDirectory = folderOf(t);
     const { databasePath } = await usedDatabase(dataDirectory);
     const hold = (): Promise<() => void> =>
       holdDatabase(databasePath, 'PRAGMA locking_mode = EXCLUSIVE;\nBEGIN EXCLUSIVE;\nCREATE TABLE held (n);');
@@ -191,7 +192,7 @@ t.test(
 );
 
 t.test('the sqlite3 shell holds the database for long', { skip: needsShell }, async (t) => {
-  const options = { dataDirectory: t.testdir(), key: 'lock-key', env: { FLUSH_INTERVAL_SECONDS: '0.2' } };
+  const options = { dataDirectory: folderOf(t), key: 'lock-key', env: { FLUSH_INTERVAL_SECONDS: '0.2' } };
   const gateway = await startGateway(options);
   t.teardown(() => gateway.stop('SIGKILL'));
   const load = startLoad({ ...gateway, pauseMs: 5 });
@@ -216,7 +217,7 @@ t.test('the sqlite3 shell holds the database for long', { skip: needsShell }, as
 });
 
 t.test('the database file is deleted under a running gateway', async (t) => {
-  const gateway = await startGateway({ dataDirectory: t.testdir(), env: { FLUSH_INTERVAL_SECONDS: '0.2' } });
+  const gateway = await startGateway({ dataDirectory: folderOf(t), env: { FLUSH_INTERVAL_SECONDS: '0.2' } });
   t.teardown(() => gateway.stop('SIGKILL'));
   const load = startLoad({ ...gateway, pauseMs: 5 });
   await waitFor('load', () => load.acknowledged().size > 500);

@@ -1,12 +1,13 @@
 import t from 'tap';
 import { MEMORY_BOUND_BYTES, overloadRun } from './overload-run.ts';
+import { folderOf } from '../support/folder.ts';
 
 /** A minute unless `OVERLOAD_SECONDS` says otherwise. */
 const SECONDS = Number(process.env['OVERLOAD_SECONDS'] ?? 60);
 t.setTimeout(SECONDS * 1000 + 300_000);
 
 t.test('overload', { timeout: SECONDS * 1000 + 280_000 }, async (t) => {
-  const result = await overloadRun(t.testdir(), SECONDS);
+  const result = await overloadRun(folderOf(t), SECONDS);
   t.comment(
     `${JSON.stringify(result.statuses)}; p99 of the accepted ${Math.round(result.p99)} ms; at most ${Math.round(result.highestMemory / 1024 / 1024)} MiB; ${result.skipped} skipped; ${result.scrapes} scrapes`,
   );

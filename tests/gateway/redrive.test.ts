@@ -16,9 +16,10 @@ import {
 import { startGateway } from '../../src/gateway.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.test('list, redrive and sizes', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   let mended = false;
   const taken: number[] = [];
   const sink: Sink = {

@@ -7,9 +7,10 @@ import { startLoad } from '../support/load.ts';
 import { compareStored } from '../support/stored.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startTroubled } from '../fault/troubled-gateway.ts';
+import { folderOf } from '../support/folder.ts';
 
 t.test('under load, with a sink that hangs: everything answered 200 is kept, and it ends in time', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const env = { SHUTDOWN_TIMEOUT_MS: '3000', FLUSH_INTERVAL_SECONDS: '60' };
   const sinks = { deaf: 'refuse' } as const;
   const gateway = await startTroubled({ dataDirectory, sinks, env });
@@ -47,7 +48,7 @@ t.test('under load, with a sink that hangs: everything answered 200 is kept, and
 });
 
 t.test('a request that is under way gets its answer', async (t) => {
-  const gateway = await startGateway({ dataDirectory: t.testdir() });
+  const gateway = await startGateway({ dataDirectory: folderOf(t) });
   t.teardown(() => gateway.stop('SIGKILL'));
   const body = JSON.stringify({
     service: 's',
@@ -75,7 +76,7 @@ t.test('a request that is under way gets its answer', async (t) => {
 });
 
 t.test('a second gateway on the same data refuses to start, and says why', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const first = await startGateway({ dataDirectory });
   t.teardown(() => first.stop('SIGKILL'));
   const second = await spawnGateway({ dataDirectory });
@@ -88,7 +89,7 @@ t.test('a second gateway on the same data refuses to start, and says why', async
 });
 
 t.test('two starts without a metric between find nothing lost', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const first = await startGateway({ dataDirectory });
   await first.stop();
   const second = await startGateway({ dataDirectory });

@@ -6,6 +6,7 @@ import { quantile, startLoad } from '../support/load.ts';
 import { compareStored, settledScrape, totalsOf } from '../support/stored.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startTroubled } from '../fault/troubled-gateway.ts';
+import { folderOf } from '../support/folder.ts';
 
 /** Ids of one client in the order in which it got its answers. */
 const inOrder = (ids: Iterable<string>, client: string): string[] =>
@@ -13,7 +14,7 @@ const inOrder = (ids: Iterable<string>, client: string): string[] =>
 
 t.test('sinks that throw, hang or hear nothing', async (t) => {
   const gateway = await startTroubled({
-    dataDirectory: t.testdir(),
+    dataDirectory: folderOf(t),
     sinks: { thrower: 'refuse', hanger: 'refuse', deaf: 'skip', good: 'refuse' },
   });
   t.teardown(() => gateway.stop('SIGKILL'));
@@ -66,7 +67,7 @@ t.test('sinks that throw, hang or hear nothing', async (t) => {
 });
 
 t.test('what a sink can never take is set aside, alone and visible', async (t) => {
-  const gateway = await startTroubled({ dataDirectory: t.testdir(), sinks: { picky: 'refuse' } });
+  const gateway = await startTroubled({ dataDirectory: folderOf(t), sinks: { picky: 'refuse' } });
   t.teardown(() => gateway.stop('SIGKILL'));
   await gateway.setMood('picky', 'picky:client1');
   const load = startLoad({ ...gateway, clients: 3, metrics: 3, pauseMs: 20, name: 'client' });

@@ -8,6 +8,7 @@ import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { makeBatch } from '../../src/core/batch.ts';
 import { endsOf } from '../support/ends.ts';
 import { SECRET, testGateway } from './gateway.ts';
+import { folderOf } from '../support/folder.ts';
 
 const ADMIN = { 'X-API-Key': 'admin' };
 const READER = { 'X-API-Key': 'reader' };
@@ -25,7 +26,7 @@ const TABLES = [
 /** A gateway over a real database that holds three metrics, one of them 100 days old. */
 async function start(t: Test) {
   const atEnd = endsOf(t);
-  const dataDirectory = t.testdir({});
+  const dataDirectory = folderOf(t);
   const path = join(dataDirectory, 'metrics.db');
   const log = createLog({ level: 'silent' });
   const sink = sqlite({ path });

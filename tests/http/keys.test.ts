@@ -5,6 +5,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { endsOf } from '../support/ends.ts';
 import { goodBody, testGateway } from './gateway.ts';
+import { folderOf } from '../support/folder.ts';
 
 interface KeyAnswer {
   readonly key: { readonly id: string; readonly state: string; readonly expires_at: string | null };
@@ -15,7 +16,7 @@ interface KeyAnswer {
 async function start(t: Test) {
   const atEnd = endsOf(t);
   const keys = await openKeyStore({
-    path: join(t.testdir({}), 'metrics.db'),
+    path: join(folderOf(t), 'metrics.db'),
     log: createLog({ level: 'silent' }),
     clock: systemClock,
   });

@@ -6,12 +6,13 @@ import { createLog } from '../../src/telemetry/log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { testContext } from '../processors/context.ts';
 import { endsOf } from '../support/ends.ts';
+import { folderOf } from '../support/folder.ts';
 
 const CALLS = 2000;
 
 t.test('with 10,000 keys known, a key is found without looking through them', async (t) => {
   const atEnd = endsOf(t);
-  const directory = t.testdir({ few: {}, many: {} });
+  const directory = folderOf(t, { few: {}, many: {} });
   const start = async (name: string, count: number) => {
     const keys = await openKeyStore({
       path: join(directory, name, 'metrics.db'),

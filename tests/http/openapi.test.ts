@@ -7,6 +7,7 @@ import { openStore } from '../../src/sinks/sqlite/store.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { endsOf } from '../support/ends.ts';
 import { goodBody, SECRET, testGateway } from './gateway.ts';
+import { folderOf } from '../support/folder.ts';
 
 interface Document {
   readonly openapi: string;
@@ -21,7 +22,7 @@ interface DocumentedOperation {
 
 async function start(t: Test) {
   const atEnd = endsOf(t);
-  const store = await openStore(join(t.testdir({}), 'metrics.db'), { log: createLog({ level: 'silent' }) });
+  const store = await openStore(join(folderOf(t), 'metrics.db'), { log: createLog({ level: 'silent' }) });
   atEnd(() => store.close());
   const { retention, history } = store;
   await retention.applyDefaults(90, Date.now());

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { goodBody, SECRET, testGateway } from './gateway.ts';
 import { rawConnection, rawRequest } from './raw-connection.ts';
+import { folderOf } from '../support/folder.ts';
 
 /** A certificate for this test alone; undefined where the machine has no openssl. */
 function certificate(directory: string): { cert: Buffer; key: Buffer } | undefined {
@@ -38,7 +39,7 @@ function certificate(directory: string): { cert: Buffer; key: Buffer } | undefin
 }
 
 t.test('with a certificate the same surface is served over TLS', async (t) => {
-  const tls = certificate(t.testdir({}));
+  const tls = certificate(folderOf(t));
   if (tls === undefined) {
     t.pass('served over TLS', { skip: 'openssl is not installed: no certificate to test with' });
     return;

@@ -9,6 +9,7 @@ import { openSegmentedLog } from '../../src/journal/segmented-log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { ALL } from './contract.ts';
+import { folderOf } from '../support/folder.ts';
 
 const page = await readFile(join(import.meta.dirname, '../../docs/journal-format.md'), 'utf8');
 const [, dump = ''] = /```hexdump\n(.*?)```/s.exec(page)!;
@@ -22,7 +23,7 @@ const example = Buffer.from(
 );
 
 t.test('the example is a journal that opens', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeFile(join(directory, 'segment-0000000001.log'), example);
   const journal = await openSegmentedLog({ directory, clock: systemClock, log: silentLog });
   t.equal(journal.id, '0123456789abcdef');
@@ -71,7 +72,7 @@ t.test('a journal on disk begins as the tables say, beyond 2^32 too', async (t) 
   t.equal(header.readBigUInt64LE(24), 2n ** 33n);
   t.equal(header.readBigUInt64LE(32), BigInt(base.sequence));
   t.equal(header.readBigUInt64LE(40), BigInt(base.count));
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeFile(join(directory, `segment-${2 ** 33}.log`), header);
   const journal = await openSegmentedLog({ directory, clock: systemClock, log: silentLog });
   t.same(journal.head(), base);

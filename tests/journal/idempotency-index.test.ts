@@ -12,6 +12,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
+import { folderOf } from '../support/folder.ts';
 
 const claimOf = (key: string, body = 'body'): IdempotencyClaim => ({ key, bodyHash: body });
 const receiptOf = (key: string): Receipt => ({
@@ -74,7 +75,7 @@ const refusalOf = (action: () => unknown): Refusal => {
 };
 
 t.test('a retry gets the first answer; another key or another client is new', async (t) => {
-  const { index, answer, journal } = await open(t, t.testdir());
+  const { index, answer, journal } = await open(t, folderOf(t));
   await answer('a');
   t.same(index.claim('key_1', claimOf('a')), receiptOf('a'));
   t.same(index.claim('key_1', claimOf('a')), receiptOf('a'));
@@ -85,7 +86,7 @@ t.test('a retry gets the first answer; another key or another client is new', as
 });
 
 t.test('another body under the same key is refused with 422', async (t) => {
-  const { index, answer } = await open(t, t.testdir(), { journal: openMemoryJournal() });
+  const { index, answer } = await open(t, folderOf(t), { journal: openMemoryJournal() });
   await answer('a');
   const refusal = refusalOf(() => index.claim('key_1', claimOf('a', 'other')));
   t.equal(refusal.status, 422);
@@ -94,7 +95,7 @@ t.test('another body under the same key is refused with 422', async (t) => {
 });
 
 t.test('while the first request is in flight a second one is refused with 409 and Retry-After', async (t) => {
-  const { index } = await open(t, t.testdir(), { journal: openMemoryJournal() });
+  const { index } = await open(t, folderOf(t), { journal: openMemoryJournal() });
   const first = claimOf('a');
   t.equal(index.claim('key_1', first), undefined);
   const second = claimOf('a');
@@ -110,7 +111,7 @@ t.test('while the first request is in flight a second one is refused with 409 an
 
 t.test('an answer is forgotten after its time', async (t) => {
   const clock = virtualClock();
-  const { index, answer, value } = await open(t, t.testdir(), { clock, journal: openMemoryJournal(), ttlMs: 1000 });
+  const { index, answer, value } = await open(t, folderOf(t), { clock, journal: openMemoryJournal(), ttlMs: 1000 });
   await answer('a');
   clock.jump(999);
   t.same(index.claim('key_1', claimOf('a')), receiptOf('a'));
@@ -125,7 +126,7 @@ t.test('an answer is forgotten after its time', async (t) => {
 
 t.test('beyond the number or size of keys the oldest go, counted', async (t) => {
   const journal = openMemoryJournal();
-  const { index, answer, value } = await open(t, t.testdir(), { journal, maxKeys: 3 });
+  const { index, answer, value } = await open(t, folderOf(t), { journal, maxKeys: 3 });
   for (const key of ['a', 'b', 'c', 'd']) await answer(key);
   t.equal(value('mcp_gateway_idempotency_keys'), 3);
   t.equal(value('mcp_gateway_idempotency_evicted_total'), 1);
@@ -133,7 +134,7 @@ t.test('beyond the number or size of keys the oldest go, counted', async (t) => 
   t.equal(index.claim('key_1', claimOf('a')), undefined);
   await index.stop();
 
-  const small = await open(t, t.testdir(), { journal: openMemoryJournal(), maxBytes: 1000 });
+  const small = await open(t, folderOf(t), { journal: openMemoryJournal(), maxBytes: 1000 });
   for (let key = 0; key < 100; key += 1) await small.answer(String(key));
   t.ok((small.value('mcp_gateway_idempotency_bytes') as number) <= 1000);
   t.equal(
@@ -145,7 +146,7 @@ t.test('beyond the number or size of keys the oldest go, counted', async (t) => 
 });
 
 t.test('answers survive a crash: from the snapshot, and from the journal behind it', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const first = await open(t, directory);
   await first.answer('in the snapshot');
   await first.index.snapshot();
@@ -167,7 +168,7 @@ t.test('answers survive a crash: from the snapshot, and from the journal behind 
 });
 
 t.test('a damaged snapshot falls back to the one before it, and to the journal', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const first = await open(t, directory);
   await first.answer('a');
   await first.index.snapshot();
@@ -193,7 +194,7 @@ t.test('a damaged snapshot falls back to the one before it, and to the journal',
 });
 
 t.test('a snapshot that is ahead of a restored journal keeps its answers and covers what is new', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const first = await open(t, directory);
   for (const key of ['a', 'b', 'c']) await first.answer(key);
   await first.index.stop();
@@ -210,7 +211,7 @@ t.test('a snapshot that is ahead of a restored journal keeps its answers and cov
 
 t.test('a snapshot is written at its interval, and only when there is something new', async (t) => {
   const clock = virtualClock();
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const { index, answer } = await open(t, directory, { clock, journal: openMemoryJournal(), snapshotIntervalMs: 5000 });
   const generations = async (): Promise<readonly string[]> => (await readdir(join(directory, 'snapshots'))).toSorted();
   await answer('a');
@@ -224,7 +225,7 @@ t.test('a snapshot is written at its interval, and only when there is something 
 });
 
 t.test('a disk that takes no snapshot holds the journal, and nothing else', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const { index, answer } = await open(t, directory, { journal: openMemoryJournal() });
   const snapshots = join(directory, 'snapshots');
   await rm(snapshots, { recursive: true });
@@ -240,7 +241,7 @@ t.test('a disk that takes no snapshot holds the journal, and nothing else', asyn
 });
 
 t.test('saving many answers lets requests in between', async (t) => {
-  const { index } = await open(t, t.testdir(), { journal: openMemoryJournal() });
+  const { index } = await open(t, folderOf(t), { journal: openMemoryJournal() });
   for (let key = 0; key < 20_000; key += 1) {
     index.settle('key_1', claimOf(`key ${key}`), receiptOf('x'), key, Date.now());
   }

@@ -6,6 +6,7 @@ import { openSegmentedLog } from '../../src/journal/segmented-log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { entry } from './contract.ts';
+import { folderOf } from '../support/folder.ts';
 
 async function inspect(directory: string): Promise<Inspected[]> {
   const items: Inspected[] = [];
@@ -31,7 +32,7 @@ const segment = (directory: string, ordinal: number): string =>
   join(directory, `segment-${String(ordinal).padStart(10, '0')}.log`);
 
 t.test('a sound journal: its segments, its records, a sum', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const id = await write(directory, ['a', 'bb', 'c', 'd', 'e', 'f', 'g']);
   const items = await inspect(directory);
   t.same(
@@ -47,7 +48,7 @@ t.test('a sound journal: its segments, its records, a sum', async (t) => {
 });
 
 t.test('damage, gaps, copies and rubbish are told where they are', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await write(directory, ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
   await copyFile(segment(directory, 1), segment(directory, 8));
   const file = await openFile(segment(directory, 1), 'r+');
@@ -70,7 +71,7 @@ t.test('damage, gaps, copies and rubbish are told where they are', async (t) => 
 });
 
 t.test('an empty directory is no journal, and no error', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   t.same(await inspect(directory), [
     { kind: 'summary', segments: 0, records: 0, metrics: 0, lostMetrics: 0, damagedBytes: 0 },
   ]);

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { silentLog } from '../support/silent-log.ts';
 import { simulatedDisk } from './simulated-disk.ts';
 import { ALL, entry, readAll, textOf } from './contract.ts';
+import { folderOf } from '../support/folder.ts';
 
 const open = (directory: string, options: Partial<SegmentedLogOptions> = {}): Promise<Journal> =>
   openSegmentedLog({ directory, clock: systemClock, log: silentLog, ...options });
@@ -41,7 +42,7 @@ function listening(): { log: Log; lines: { message: string; fields: object }[] }
 }
 
 t.test('a journal goes on where it was: id, sequence, count, records', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const { id } = await write(directory, 3);
   const journal = await open(directory);
   t.equal(journal.id, id);
@@ -54,7 +55,7 @@ t.test('a journal goes on where it was: id, sequence, count, records', async (t)
 });
 
 t.test('a kill loses nothing that was acknowledged: the files are whole at that instant', async (t) => {
-  const directory = t.testdir({ copy: {} });
+  const directory = folderOf(t, { copy: {} });
   const from = join(directory, 'journal');
   const journal = await open(from, { maxBytes: 1e6, segmentBytes: 2000 });
   for (let index = 1; index <= 50; index += 1) await journal.append(entry(`${index}`.padEnd(100)));
@@ -65,7 +66,7 @@ t.test('a kill loses nothing that was acknowledged: the files are whole at that 
 });
 
 t.test('an unfinished last write is cut off, said in bytes and in one line', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await write(directory, 3);
   const [path] = (await segments(directory)) as [string];
   const { size } = await stat(path);
@@ -89,7 +90,7 @@ t.test('an unfinished last write is cut off, said in bytes and in one line', asy
 t.test(
   'what is missing between whole records is counted exactly, and a reader sees it as a jump of count',
   async (t) => {
-    const directory = t.testdir();
+    const directory = folderOf(t);
     await write(directory, 5);
     const [path] = (await segments(directory)) as [string];
     const length = 48 + 2 + '{"q":""}'.length;
@@ -114,7 +115,7 @@ t.test(
 t.test(
   'damage that comes while the journal is open is passed over by readers, and told once per segment',
   async (t) => {
-    const directory = t.testdir();
+    const directory = folderOf(t);
     const { log, lines } = listening();
     const journal = await open(directory, { log });
     for (let index = 1; index <= 3; index += 1) await journal.append(entry(String(index), 2));
@@ -128,7 +129,7 @@ t.test(
 );
 
 t.test('a segment that is gone is counted by its neighbours', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = await open(directory, { maxBytes: 1e6, segmentBytes: 1000 });
   for (let index = 1; index <= 30; index += 1) await journal.append(entry(`${index}`.padEnd(100), 2));
   await journal.close();
@@ -143,7 +144,7 @@ t.test('a segment that is gone is counted by its neighbours', async (t) => {
 });
 
 t.test('files of rubbish alone begin a new journal, beside what was there', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeFile(join(directory, 'segment-0000000007.log'), 'rubbish'.repeat(100));
   await writeFile(join(directory, 'notes.txt'), 'no segment');
   const journal = await open(directory);
@@ -158,7 +159,7 @@ t.test('files of rubbish alone begin a new journal, beside what was there', asyn
 });
 
 t.test('segments of another journal are passed over', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await write(join(directory, 'a'), 3);
   await write(join(directory, 'b'), 1);
   const [a] = (await segments(join(directory, 'a'))) as [string];
@@ -169,7 +170,7 @@ t.test('segments of another journal are passed over', async (t) => {
 });
 
 t.test('a journal of a newer format is left alone', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await write(directory, 1);
   const [path] = (await segments(directory)) as [string];
   const before = await readFile(path);

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { plainNode } from '../support/plain-node.ts';
 import { ROOT } from '../support/root.ts';
+import { folderOf } from '../support/folder.ts';
 
 const depcruise = join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
 
@@ -51,7 +52,7 @@ const MODULES: readonly [module: string, source: string, breaks: readonly string
 ];
 
 t.test('every rule fires where it should, and only there', async (t) => {
-  const folder = t.testdir({});
+  const folder = folderOf(t);
   for (const [module, source] of MODULES) {
     mkdirSync(join(folder, dirname(module)), { recursive: true });
     writeFileSync(join(folder, module), `${source}\n`);

@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/telemetry/system-clock.ts';
 import { readAll, textOf } from '../../journal/contract.ts';
 import { plainNode } from '../../support/plain-node.ts';
 import { silentLog } from '../../support/silent-log.ts';
+import { folderOf } from '../../support/folder.ts';
 
 /** How often the writer is killed; 40 unless `JOURNAL_KILLS` says otherwise. */
 const KILLS = Number(process.env['JOURNAL_KILLS'] ?? 40);
@@ -16,7 +17,7 @@ t.test(
   `what was acknowledged is in the journal once after ${KILLS} kills`,
   { timeout: 60_000 + KILLS * 2000 },
   async (t) => {
-    const directory = join(t.testdir(), 'journal');
+    const directory = join(folderOf(t), 'journal');
     const acknowledged: string[] = [];
     for (let kill = 0; kill < KILLS; kill += 1) {
       const [command, args] = plainNode(

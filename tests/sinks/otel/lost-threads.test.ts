@@ -6,6 +6,7 @@ import { openMemoryJournal } from '../../../src/journal/memory-journal.ts';
 import { prometheus } from '../../../src/sinks/otel/prometheus.ts';
 import { testContext, until } from './context.ts';
 import { journalOf } from './journal-of.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const ROUNDS = 8;
 const RECORDS_A_ROUND = 300;
@@ -28,7 +29,7 @@ function entry(index: number) {
 t.test('however often the thread is lost, each event counts once and the journal is trimmed', async (t) => {
   const reader = prometheus({ port: 0 });
   const totals = reader.openTotals([reader], {});
-  const context = testContext(t.testdir());
+  const context = testContext(folderOf(t));
   const journal = openMemoryJournal({ maxBytes: 1e9 });
   const deliveries = await openDeliveries({
     ...context,

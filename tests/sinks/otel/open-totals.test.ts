@@ -8,6 +8,7 @@ import type { Totals, TotalsOptions } from '../../../src/core/totals.ts';
 import { prometheus } from '../../../src/sinks/otel/prometheus.ts';
 import { testContext, type TestContext, until } from './context.ts';
 import { type Body, journalOf, JOURNAL_ID, type TestJournal } from './journal-of.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const signal = new AbortController().signal;
 const NOTHING: Checkpoint = { journalId: JOURNAL_ID, sequence: 0, count: 0 };
@@ -54,7 +55,7 @@ const scrape = async (url: string): Promise<{ status: number; requests: number |
 };
 
 t.test('totals go on after a stop where they were, neither reset nor repeated', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = journalOf([body, body]);
   const first = await open(t, directory);
   t.equal(await catchUp(first.totals, journal), undefined, 'nothing is known at first');
@@ -67,7 +68,7 @@ t.test('totals go on after a stop where they were, neither reset nor repeated', 
 });
 
 t.test('a scrape gets 503 until the journal is replayed up to where it ended at start', async (t) => {
-  const { totals, url } = await open(t, t.testdir());
+  const { totals, url } = await open(t, folderOf(t));
   const journal = journalOf([body, body]);
   t.strictSame(await scrape(url), { status: 503, requests: undefined });
   totals.resume?.(NOTHING, journal.end());
@@ -80,7 +81,7 @@ t.test('a scrape gets 503 until the journal is replayed up to where it ended at 
 });
 
 t.test('a lost thread rewinds the delivery to its snapshot; totals are shown again once they are whole', async (t) => {
-  const { totals, context, url, rewinds } = await open(t, t.testdir());
+  const { totals, context, url, rewinds } = await open(t, folderOf(t));
   const journal = journalOf([body, body]);
   await catchUp(totals, journal);
   await totals.snapshot();
@@ -104,7 +105,7 @@ t.test('a lost thread rewinds the delivery to its snapshot; totals are shown aga
 });
 
 t.test('a thread lost during a write: the write rejects, and all comes again', async (t) => {
-  const { totals, url } = await open(t, t.testdir());
+  const { totals, url } = await open(t, folderOf(t));
   const journal = journalOf(Array.from({ length: 2_000 }, () => body));
   totals.resume?.(NOTHING, journal.end());
   const writing = totals.write(journal.after(undefined)!, signal);
@@ -117,7 +118,7 @@ t.test('a thread lost during a write: the write rejects, and all comes again', a
 });
 
 t.test('a thread lost in peace, with its snapshot up to date, is current at once', async (t) => {
-  const { totals, url } = await open(t, t.testdir());
+  const { totals, url } = await open(t, folderOf(t));
   await catchUp(totals, journalOf([body]));
   await totals.snapshot();
   const lost = threads.at(-1)!;
@@ -134,7 +135,7 @@ const snapshots = (directory: string): string[] =>
     .map((name) => join(directory, 'snapshots', name));
 
 t.test('the journal may be trimmed up to the previous snapshot, not the newest', async (t) => {
-  const { totals } = await open(t, t.testdir());
+  const { totals } = await open(t, folderOf(t));
   const journal = journalOf([body]);
   await catchUp(totals, journal);
   t.equal(totals.trimmable?.(), undefined);
@@ -147,7 +148,7 @@ t.test('the journal may be trimmed up to the previous snapshot, not the newest',
 });
 
 t.test('a damaged newest snapshot: the one before is taken, and the journal brings the rest', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = journalOf([body]);
   const first = await open(t, directory);
   await catchUp(first.totals, journal);
@@ -170,7 +171,7 @@ t.test('a damaged newest snapshot: the one before is taken, and the journal brin
 });
 
 t.test('all snapshots damaged: starts all the same, and counts what the journal holds', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = journalOf([body, body]);
   const first = await open(t, directory);
   await catchUp(first.totals, journal);
@@ -182,7 +183,7 @@ t.test('all snapshots damaged: starts all the same, and counts what the journal 
 });
 
 t.test('a snapshot of another journal says nothing about how far this one may be trimmed', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const first = await open(t, directory);
   await catchUp(first.totals, journalOf([body]));
   await first.totals.snapshot();
@@ -203,7 +204,7 @@ t.test('a snapshot of another journal says nothing about how far this one may be
 });
 
 t.test('reconfigured buckets: the histograms start anew, one line says so, the counters go on', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = journalOf([body]);
   const first = await open(t, directory);
   await catchUp(first.totals, journal);
@@ -220,7 +221,7 @@ t.test('reconfigured buckets: the histograms start anew, one line says so, the c
 });
 
 t.test('events that come late count although their place is passed', async (t) => {
-  const { totals, url } = await open(t, t.testdir());
+  const { totals, url } = await open(t, folderOf(t));
   const journal = journalOf([body, body]);
   totals.resume?.(NOTHING, NOTHING);
   const early = journal.after(undefined, 1)!;
@@ -235,7 +236,7 @@ t.test('events that come late count although their place is passed', async (t) =
 });
 
 t.test('starts and stops in any order, twice, and takes an empty batch', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const reader = prometheus({ port: 0 });
   const totals = reader.openTotals([reader], {});
   await totals.stop?.();
@@ -256,12 +257,12 @@ t.test('starts and stops in any order, twice, and takes an empty batch', async (
 });
 
 t.test('a port that is taken is said with reader and address', async (t) => {
-  const { context } = await open(t, t.testdir());
+  const { context } = await open(t, folderOf(t));
   const { port } = (context.lines[0]?.fields ?? {}) as { port: number };
   const reader = prometheus({ port });
   const second = reader.openTotals([reader], {});
   await t.rejects(
-    Promise.resolve(second.start?.(testContext(t.testdir({ second: {} })))),
+    Promise.resolve(second.start?.(testContext(folderOf(t, { second: {} })))),
     new RegExp(`prometheus: cannot serve 127.0.0.1:${port}`),
   );
 });

@@ -6,6 +6,7 @@ import { type Behaviour, type Collector, type DecodedMetric, type DecodedPoint, 
 import { testContext, type TestContext, until } from './context.ts';
 import { selfSigned } from './self-signed.ts';
 import { type Body, journalOf, NOON, type TestJournal } from './journal-of.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const signal = new AbortController().signal;
 const STANDARD = /^OTEL_/;
@@ -24,7 +25,7 @@ interface Pushing {
 async function push(t: Test, options: OtlpOptions, journal: TestJournal, directory?: string): Promise<Pushing> {
   const reader = otlp({ intervalMs: 50, timeoutMs: 400, ...options });
   const totals = reader.openTotals([reader], {});
-  const context = testContext(directory ?? t.testdir());
+  const context = testContext(directory ?? folderOf(t));
   await totals.start?.(context);
   t.teardown(() => totals.stop?.());
   const from = (await totals.checkpoint?.()) ?? { journalId: journal.end().journalId, sequence: 0, count: 0 };
@@ -134,7 +135,7 @@ t.test('the standard variables say where, how and with which headers', async (t)
 });
 
 t.test('certificates for the collector and for the client come from the standard variables', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const { certFile, keyFile } = selfSigned(directory);
   const server = await startCollector({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
   t.teardown(server.close);
@@ -182,7 +183,7 @@ t.test('nothing is pushed before the replay is done: sums do not go back', async
   const journal = journalOf([tool('a'), tool('a')]);
   const reader = otlp({ endpoint: server.url, intervalMs: 20 });
   const totals = reader.openTotals([reader], {});
-  await totals.start?.(testContext(t.testdir()));
+  await totals.start?.(testContext(folderOf(t)));
   t.teardown(() => totals.stop?.());
   const nothing = { journalId: journal.end().journalId, sequence: 0, count: 0 };
   totals.resume?.(nothing, journal.end());

@@ -7,6 +7,7 @@ import type { PrometheusSettings } from '../../../src/sinks/otel/reader-settings
 import { shareScrapes } from '../../../src/sinks/otel/shared-scrape.ts';
 import { until } from './context.ts';
 import { selfSigned } from './self-signed.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const SETTINGS: PrometheusSettings = {
   kind: 'prometheus',
@@ -70,7 +71,7 @@ t.test('a scraper that hangs up in the middle harms nobody', async (t) => {
 });
 
 t.test('HTTPS where certificate and key are given', async (t) => {
-  const { certFile, keyFile } = selfSigned(t.testdir());
+  const { certFile, keyFile } = selfSigned(folderOf(t));
   const { server, port } = await listen({}, { tls: { certFile, keyFile } });
   t.teardown(server.close);
   const text = await new Promise<string>((resolve, reject) => {

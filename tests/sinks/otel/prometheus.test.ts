@@ -7,6 +7,7 @@ import { prometheus, type PrometheusOptions } from '../../../src/sinks/otel/prom
 import { testContext, type TestContext } from './context.ts';
 import { RECORDED, recordedTraffic } from '../../support/traffic.ts';
 import { type Body, journalOf, type TestJournal } from './journal-of.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const signal = new AbortController().signal;
 const body = (): Body => ({
@@ -33,7 +34,7 @@ const body = (): Body => ({
 async function serve(t: Test, options: PrometheusOptions = {}, directory?: string) {
   const reader: TotalsReader = prometheus({ port: 0, ...options });
   const totals = reader.openTotals([reader], {});
-  const context = testContext(directory ?? t.testdir());
+  const context = testContext(directory ?? folderOf(t));
   await totals.start?.(context);
   t.teardown(() => totals.stop?.());
   return { totals, context, url: urlOf(context) };

@@ -9,6 +9,7 @@ import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { startWorker } from '../../../src/sinks/sqlite/worker-client.ts';
 import type { methods } from './crashing-worker.ts';
 import { memoryLog, query, recordedBodies, recorder, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 t.test('a thread that dies fails its calls; the next call finds a new one', async (t) => {
   const client = await startWorker<typeof methods>({
@@ -27,7 +28,7 @@ t.test('a thread that dies fails its calls; the next call finds a new one', asyn
 t.test(
   'whatever becomes of the write-ahead log, the database opens with whole transactions and their checkpoint',
   async (t) => {
-    const directory = t.testdir();
+    const directory = folderOf(t);
     const path = join(directory, 'metrics.db');
     const keys = await openKeyStore({ path, log: memoryLog(), clock: settableClock(0) });
     const { record: key } = await keys.create({ service: 's', scopes: ['ingest'] });

@@ -6,6 +6,7 @@ import t from 'tap';
 import { DirectoryInUse } from '../../../src/core/directory-lock.ts';
 import { lockDirectory } from '../../../src/sinks/sqlite/directory-lock.ts';
 import { plainNode } from '../../support/plain-node.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const HOLDER = join(import.meta.dirname, 'lock-holder.ts');
 
@@ -19,7 +20,7 @@ async function holder(directory: string, waitMs = 0): Promise<{ child: ChildProc
 }
 
 t.test('a second process is refused, with who holds the directory and what to do', async (t) => {
-  const directory = join(t.testdir(), 'data');
+  const directory = join(folderOf(t), 'data');
   const lock = await lockDirectory(directory);
   const { said } = await holder(directory);
   t.match(said, `The data directory ${directory} is in use by another gateway (process ${process.pid} on host`);
@@ -29,7 +30,7 @@ t.test('a second process is refused, with who holds the directory and what to do
 });
 
 t.test('a second lock within the process is refused too', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const lock = await lockDirectory(directory);
   await t.rejects(lockDirectory(directory, { waitMs: 0 }), DirectoryInUse);
   await lock.release();
@@ -37,7 +38,7 @@ t.test('a second lock within the process is refused too', async (t) => {
 });
 
 t.test('kill -9 frees the directory, and one who waits gets it', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const first = await holder(directory);
   t.equal(first.said, 'locked');
   await t.rejects(lockDirectory(directory, { waitMs: 0 }), DirectoryInUse);
@@ -47,13 +48,13 @@ t.test('kill -9 frees the directory, and one who waits gets it', async (t) => {
 });
 
 t.test('of many that start at once, one gets it', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const starters = await Promise.all(Array.from({ length: 5 }, () => holder(directory)));
   t.equal(starters.filter(({ said }) => said === 'locked').length, 1);
 });
 
 t.test('a lock file that holds rubbish still locks', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   await writeFile(join(directory, 'lock'), 'no database at all, whatever came over it'.repeat(100));
   const lock = await lockDirectory(directory);
   await t.rejects(lockDirectory(directory, { waitMs: 0 }), DirectoryInUse);
@@ -63,7 +64,7 @@ t.test('a lock file that holds rubbish still locks', async (t) => {
 });
 
 t.test('the lock takes no bytes: a full disk can be locked', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const lock = await lockDirectory(directory);
   await lock.release();
   t.equal((await readFile(join(directory, 'lock'))).length, 0);

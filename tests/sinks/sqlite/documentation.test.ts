@@ -7,13 +7,14 @@ import t from 'tap';
 import type { JsonMetric } from '../../../src/core/json-events.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, recordedBodies, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const read = (name: string): string =>
   readFileSync(fileURLToPath(new URL(`../../../docs/${name}`, import.meta.url)), 'utf8');
 const sqlOf = (page: string): string[] => [...page.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql]) => sql!);
 const schema = read('database-schema.md');
 
-const path = join(t.testdir(), 'metrics.db');
+const path = join(folderOf(t), 'metrics.db');
 const store = await openStore(path, { log: memoryLog() });
 const { record, end } = recorder();
 const now = Date.now();

@@ -7,9 +7,10 @@ import type { JsonBody } from '../../../src/core/json-events.ts';
 import type { DeliveredRecord } from '../../../src/core/sink.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { JOURNAL_ID, memoryLog, query, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const open = async (t: Test) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const store = await openStore(path, { log: memoryLog() });
   t.teardown(() => store.close());
   const values = (): number[] =>
@@ -86,7 +87,7 @@ t.test('a record that cannot be decoded is unacceptable, and nothing of its batc
 });
 
 t.test('any order of repeated, cut and failing writes ends with each metric once', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const store = await openStore(path, { log: memoryLog() });
   t.teardown(() => store.close());
   let journal = 0;

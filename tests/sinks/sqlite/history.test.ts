@@ -13,6 +13,7 @@ import {
 } from '../../../src/sinks/sqlite/histogram.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, recordedBodies, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 10, 10);
@@ -35,7 +36,7 @@ const spread: JsonBody[] = bodies.map((body, index) => ({
   }),
 }));
 
-const path = join(t.testdir(), 'metrics.db');
+const path = join(folderOf(t), 'metrics.db');
 const store = await openStore(path, { log: memoryLog() });
 t.teardown(() => store.close());
 await store.retention.applyDefaults(90, NOW);

@@ -9,6 +9,7 @@ import type { JsonMetric } from '../../../src/core/json-events.ts';
 import { openKeyStore } from '../../../src/sinks/sqlite/key-store.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recordedBodies, recorder, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const NOW = Date.UTC(2026, 10, 22, 12);
 const SCHEMA = readFileSync(fileURLToPath(new URL('../../fixtures/legacy-schema.sql', import.meta.url)), 'utf8');
@@ -86,7 +87,7 @@ const open = async (t: Test, directory: string) => {
 const VIEWS = ['metrics', 'auth_metrics', 'tool_metrics', 'protocol_metrics'];
 
 t.test('what was recorded comes out of an import as it does out of ingest', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const legacy = join(directory, 'legacy.db');
   const bodies = recordedBodies();
   fillLegacy(legacy, bodies);
@@ -123,7 +124,7 @@ t.test('what was recorded comes out of an import as it does out of ingest', asyn
 });
 
 t.test('an import cut short goes on where it ended', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const legacy = join(directory, 'legacy.db');
   fillLegacy(legacy, recordedBodies());
   const { store, count, path } = await open(t, directory);
@@ -139,7 +140,7 @@ t.test('an import cut short goes on where it ended', async (t) => {
 });
 
 t.test('dates, booleans, orphans and rows that are no metrics', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const legacy = join(directory, 'legacy.db');
   const db = new Database(legacy);
   db.exec(SCHEMA);
@@ -188,7 +189,7 @@ t.test('dates, booleans, orphans and rows that are no metrics', async (t) => {
 });
 
 t.test('existing keys keep working, revoked ones do not begin to', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const legacy = join(directory, 'legacy.db');
   const db = new Database(legacy);
   db.exec(SCHEMA);
@@ -221,7 +222,7 @@ t.test('existing keys keep working, revoked ones do not begin to', async (t) => 
 });
 
 t.test('policies that were changed come over once, and never against an operator', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const legacy = join(directory, 'legacy.db');
   const db = new Database(legacy);
   db.exec(SCHEMA);
@@ -273,7 +274,7 @@ t.test('policies that were changed come over once, and never against an operator
 });
 
 t.test('a file of another kind is refused', async (t) => {
-  const directory = t.testdir({ 'text.db': 'no database at all, but long enough to be read as if it were one' });
+  const directory = folderOf(t, { 'text.db': 'no database at all, but long enough to be read as if it were one' });
   const { store, path } = await open(t, directory);
   for (const [file, message] of [
     [join(directory, 'text.db'), /is not a database of the metrics service/],
@@ -285,7 +286,7 @@ t.test('a file of another kind is refused', async (t) => {
 });
 
 t.test('a backup made while metrics arrive is a whole database', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const { store } = await open(t, directory);
   const { record, end } = recorder();
   const bodies = recordedBodies();

@@ -7,11 +7,12 @@ import t, { type Test } from 'tap';
 import type { KeyStore } from '../../../src/core/key-store.ts';
 import { openKeyStore } from '../../../src/sinks/sqlite/key-store.ts';
 import { eventually, memoryLog, query, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const START = Date.UTC(2026, 10, 22);
 const sha256 = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 
-const open = async (t: Test, path = join(t.testdir(), 'metrics.db')) => {
+const open = async (t: Test, path = join(folderOf(t), 'metrics.db')) => {
   const log = memoryLog();
   const clock = settableClock(START);
   const keys = await openKeyStore({ path, log, clock, usageFlushIntervalMs: 50 });
@@ -140,7 +141,7 @@ t.test('uses are counted in memory and written now and then', async (t) => {
   t.strictSame(query(path, 'SELECT usage_count, last_used_at FROM api_keys'), [{ usage_count: 4, last_used_at: 40 }]);
 });
 
-t.test('10,000 keys are found as fast as one', async (t) => {
+t.test('10,000 keys that another process adds are all known', async (t) => {
   const { keys, path } = await open(t);
   const other = new Database(path);
   const insert = other.prepare(
@@ -151,15 +152,12 @@ t.test('10,000 keys are found as fast as one', async (t) => {
   })();
   other.close();
   await eventually(() => keys.size() === 10_000, 'all keys');
-  const digest = sha256('secret 9999');
-  const from = performance.now();
-  for (let at = 0; at < 100_000; at += 1) keys.find(digest);
-  const micros = ((performance.now() - from) * 1000) / 100_000;
-  t.ok(micros < 5, `${micros} µs a look-up`);
+  const missing = Array.from({ length: 10_000 }, (_, at) => at).filter((at) => !keys.find(sha256(`secret ${at}`)));
+  t.strictSame(missing, []);
 });
 
 t.test('while another process holds the database, the environment’s keys hold in memory', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const first = await open(t, path);
   await first.keys.syncEnvironment([
     { service: 'one', secret: 'first' },

@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, recordedBodies, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 /** View, condition, and the indexes of which the plan must name one for the events. */
 const LOOKUPS: readonly (readonly [view: string, condition: string, index: RegExp])[] = [
@@ -29,7 +30,7 @@ const LOOKUPS: readonly (readonly [view: string, condition: string, index: RegEx
   ['protocol_metrics', 'timestamp > 5', /e USING INDEX events_by_time \(timestamp>\?\)/],
 ];
 
-const path = join(t.testdir(), 'metrics.db');
+const path = join(folderOf(t), 'metrics.db');
 const store = await openStore(path, { log: memoryLog() });
 t.teardown(() => store.close());
 const { record, end } = recorder();

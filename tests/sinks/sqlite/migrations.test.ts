@@ -16,6 +16,7 @@ import { openForWriting } from '../../../src/sinks/sqlite/database.ts';
 import { migrate, MIGRATIONS_FOLDER } from '../../../src/sinks/sqlite/migrate.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recordedBodies, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const schemaOf = (path: string): unknown[] =>
   query(path, "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name");
@@ -34,7 +35,7 @@ function withOneMore(directory: string, sql: string): string {
 }
 
 t.test('a new database gets every migration, the second start none', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const first = openForWriting(path);
   t.strictSame(
     first.migrations,
@@ -48,7 +49,7 @@ t.test('a new database gets every migration, the second start none', async (t) =
 });
 
 t.test('a later release changes the database with its data in it', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const path = join(directory, 'metrics.db');
   const store = await openStore(path, { log: memoryLog() });
   const { record, end } = recorder();
@@ -70,7 +71,7 @@ t.test('a later release changes the database with its data in it', async (t) => 
 });
 
 t.test('a migration that fails leaves nothing of itself', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const path = join(directory, 'metrics.db');
   openForWriting(path).db.close();
   const before = schemaOf(path);
@@ -85,7 +86,7 @@ t.test('a migration that fails leaves nothing of itself', async (t) => {
 });
 
 t.test('before something is taken away, the database is copied', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const path = join(directory, 'metrics.db');
   openForWriting(path).db.close();
   copyFileSync(path, `${path}.old`);
@@ -120,7 +121,7 @@ t.test('before something is taken away, the database is copied', async (t) => {
 
 t.test('which migrations a copy is made before', async (t) => {
   const copied = (sql: string): boolean => {
-    const directory = t.testdir();
+    const directory = folderOf(t);
     const path = join(directory, 'metrics.db');
     openForWriting(path).db.close();
     const db = new Database(path);
@@ -146,7 +147,7 @@ t.test('which migrations a copy is made before', async (t) => {
 });
 
 t.test('without room for that copy nothing is changed, and the message says what to do', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const path = join(directory, 'metrics.db');
   openForWriting(path).db.close();
   const before = schemaOf(path);
@@ -161,7 +162,7 @@ t.test('without room for that copy nothing is changed, and the message says what
 });
 
 t.test('two processes that start on a new file at once both find it ready', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const first = new Database(path, { timeout: 5000 });
   const second = new Database(path, { timeout: 5000 });
   t.teardown(() => {
@@ -174,7 +175,7 @@ t.test('two processes that start on a new file at once both find it ready', asyn
 });
 
 t.test('a copy from before an upgrade is taken up to date again', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const path = join(directory, 'metrics.db');
   openForWriting(path).db.close();
   copyFileSync(path, `${path}.old`);

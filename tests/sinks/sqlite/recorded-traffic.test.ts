@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recordedBodies, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
-const path = join(t.testdir(), 'data', 'metrics.db');
+const path = join(folderOf(t), 'data', 'metrics.db');
 const bodies = recordedBodies();
 const store = await openStore(path, { log: memoryLog() });
 t.teardown(() => store.close());

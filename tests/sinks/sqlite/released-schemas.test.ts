@@ -8,6 +8,7 @@ import { openKeyStore } from '../../../src/sinks/sqlite/key-store.ts';
 import { MIGRATIONS_FOLDER } from '../../../src/sinks/sqlite/migrate.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recordedBodies, recorder, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const NOW = Date.UTC(2026, 10, 22, 12);
 const FOLDER = fileURLToPath(new URL('../../fixtures/schemas/', import.meta.url));
@@ -29,7 +30,7 @@ t.test('each schema before the newest has its database here', async (t) => {
 
 for (const name of released) {
   t.test(`${name} is brought up to date with its data`, async (t) => {
-    const path = join(t.testdir(), 'metrics.db');
+    const path = join(folderOf(t), 'metrics.db');
     writeFileSync(path, gunzipSync(readFileSync(join(FOLDER, `${name}.db.gz`))));
     const shown = JSON.parse(gunzipSync(readFileSync(join(FOLDER, `${name}.json.gz`))).toString()) as Record<
       string,

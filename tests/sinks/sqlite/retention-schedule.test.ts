@@ -4,11 +4,12 @@ import t from 'tap';
 import { startCleanupSchedule } from '../../../src/sinks/sqlite/retention-schedule.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { eventually, memoryLog, recorder, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 t.test('rows beyond retention go by themselves', async (t) => {
   const log = memoryLog();
   const clock = settableClock(Date.UTC(2026, 10, 22));
-  const store = await openStore(join(t.testdir(), 'metrics.db'), { log });
+  const store = await openStore(join(folderOf(t), 'metrics.db'), { log });
   t.teardown(() => store.close());
   await store.retention.applyDefaults(1, clock.now());
   const { record, end } = recorder();
@@ -27,7 +28,7 @@ t.test('rows beyond retention go by themselves', async (t) => {
 });
 
 t.test('it runs each hour unless told otherwise; a pattern that is none is refused', async (t) => {
-  const store = await openStore(join(t.testdir(), 'metrics.db'), { log: memoryLog() });
+  const store = await openStore(join(folderOf(t), 'metrics.db'), { log: memoryLog() });
   t.teardown(() => store.close());
   const options = { retention: store.retention, log: memoryLog(), clock: settableClock(0) };
   const schedule = startCleanupSchedule(options);

@@ -6,11 +6,12 @@ import t, { type Test } from 'tap';
 import type { JsonMetric } from '../../../src/core/json-events.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { eventually, memoryLog, query, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 10, 22, 12);
 
-const open = async (t: Test, path = join(t.testdir(), 'metrics.db')) => {
+const open = async (t: Test, path = join(folderOf(t), 'metrics.db')) => {
   const store = await openStore(path, { log: memoryLog() });
   t.teardown(() => store.close());
   await store.retention.applyDefaults(90, NOW);

@@ -8,12 +8,13 @@ import { METRIC_TYPES } from '../../../src/core/metric.ts';
 import type { WriterCaps } from '../../../src/sinks/sqlite/writer-caps.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const NOW = Date.UTC(2026, 10, 22, 12);
 
-const open = async (t: Test, caps: Partial<WriterCaps> = {}, path = join(t.testdir(), 'metrics.db')) => {
+const open = async (t: Test, caps: Partial<WriterCaps> = {}, path = join(folderOf(t), 'metrics.db')) => {
   const store = await openStore(path, { log: memoryLog(), caps });
   t.teardown(() => store.close());
   await store.retention.applyDefaults(90, NOW);
@@ -112,7 +113,7 @@ t.test('beyond the cap, series of an hour count in one row per type', async (t) 
 });
 
 t.test('a rebuild gives the same numbers to the last bit, whatever was sent and in however many batches', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const { write, rollups, store, damage } = await open(t, { maxHourlyRows: 6, maxDailyRows: 9 }, path);
   const metric = fc.record({
     type: fc.constantFrom(...METRIC_TYPES),

@@ -8,6 +8,7 @@ import { METRIC_TYPES } from '../../../src/core/metric.ts';
 import { COLUMNS } from '../../../src/sinks/sqlite/columns.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { memoryLog, query, recorder } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const NAMED = [
   ...new Set(Object.values(COLUMNS).flatMap(({ labels, numbers, text }) => [...labels, ...numbers, text ?? ''])),
@@ -82,7 +83,7 @@ const expected = (sent: JsonMetric): unknown => {
 };
 
 t.test('dimensions and metadata of any shape', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const store = await openStore(path, { log: memoryLog() });
   t.teardown(() => store.close());
   const { record, end } = recorder();

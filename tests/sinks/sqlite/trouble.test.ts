@@ -11,6 +11,7 @@ import { sqlite } from '../../../src/sinks/sqlite/sqlite.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
 import { batchOf, JOURNAL_ID, memoryLog, query, recorder, settableClock } from './harness.ts';
+import { folderOf } from '../../support/folder.ts';
 
 const body = (value: number): JsonBody => ({
   service: 's',
@@ -18,7 +19,7 @@ const body = (value: number): JsonBody => ({
 });
 
 const open = async (t: Test) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   const log = memoryLog();
   const store = await openStore(path, { log });
   t.teardown(() => store.close());
@@ -96,7 +97,7 @@ t.test('while another process holds the lock, writes fail as an outage; then the
 });
 
 t.test('a sink says in its health what is wrong, and when it is over', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const log = memoryLog();
   const sink = sqlite();
   const context = { log, clock: settableClock(0), dataDirectory, telemetry: createTelemetry() };
@@ -118,7 +119,7 @@ t.test('a sink says in its health what is wrong, and when it is over', async (t)
 });
 
 t.test('an aborted write rejects at once; coming again it counts once', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const sink = sqlite();
   await sink.start?.({ log: memoryLog(), clock: settableClock(0), dataDirectory, telemetry: createTelemetry() });
   t.teardown(() => sink.stop?.());
@@ -133,7 +134,7 @@ t.test('an aborted write rejects at once; coming again it counts once', async (t
 });
 
 t.test('sink and keys share one file; the last to close it does', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const path = join(dataDirectory, 'metrics.db');
   const log = memoryLog();
   const clock = settableClock(0);
@@ -149,7 +150,7 @@ t.test('sink and keys share one file; the last to close it does', async (t) => {
 });
 
 t.test('another program’s database is refused, and left as it is', async (t) => {
-  const dataDirectory = t.testdir();
+  const dataDirectory = folderOf(t);
   const path = join(dataDirectory, 'other.db');
   const other = new Database(path);
   other.exec('CREATE TABLE things (id INTEGER)');
@@ -167,7 +168,7 @@ t.test('another program’s database is refused, and left as it is', async (t) =
 });
 
 t.test('a database of a newer version is refused', async (t) => {
-  const path = join(t.testdir(), 'metrics.db');
+  const path = join(folderOf(t), 'metrics.db');
   await (await openStore(path, { log: memoryLog() })).close();
   const db = new Database(path);
   db.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('x', 9999999999999)");
