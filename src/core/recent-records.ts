@@ -43,7 +43,8 @@ const READ_BYTES = 4 * 1024 * 1024;
 
 /** @param maxBytes of records in memory; the oldest go first */
 export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: number): RecentRecords {
-  let recent: Recent[] = [];
+  /** From `start` on; those before are dropped, and leave an empty place until the array is cut. */
+  let recent: (Recent | undefined)[] = [];
   let start = 0;
   let bytes = 0;
   const listeners = new Set<(record: JournalRecord) => void>();
@@ -57,6 +58,7 @@ export function createRecentRecords(journal: Journal, clock: Clock, maxBytes: nu
     if (oldest === undefined) return;
     bytes -= size(oldest.record);
     if (oldest.slab !== undefined) slabs.leave(oldest.slab);
+    recent[start] = undefined;
     start += 1;
     if (start > 1024 && start * 2 > recent.length) {
       recent = recent.slice(start);

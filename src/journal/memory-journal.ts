@@ -14,7 +14,7 @@ const RECORD_OVERHEAD_BYTES = 256;
 export function openMemoryJournal(options: MemoryJournalOptions = {}): Journal {
   const maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
   /** Records from `first` on are held; those before it are trimmed and wait for the array to be cut. */
-  let records: JournalRecord[] = [];
+  let records: (JournalRecord | undefined)[] = [];
   let first = 0;
   let bytes = 0;
   let tail: Position = { sequence: 0, count: 0 };
@@ -52,6 +52,7 @@ export function openMemoryJournal(options: MemoryJournalOptions = {}): Journal {
   function trim(through: number): void {
     for (; first < records.length && records[first]!.sequence <= through; first += 1) {
       const record = records[first]!;
+      records[first] = undefined;
       bytes -= sizeOf(record);
       tail = { sequence: record.sequence, count: record.count };
     }

@@ -4,6 +4,7 @@ import type { Journal, JournalEntry } from '../../src/core/journal.ts';
 import { createRecentRecords, type Loan } from '../../src/core/recent-records.ts';
 import { Refusal } from '../../src/core/refusal.ts';
 import { openMemoryJournal } from '../../src/journal/memory-journal.ts';
+import { collected } from '../support/collected.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
 
 const HALF_A_SLAB = 500_000;
@@ -92,6 +93,19 @@ t.test('an entry larger than a slab has memory of its own', async (t) => {
   t.ok(isFilled(loan, 0, 1) && isFilled(loan, 1, 2));
   loan.giveBack();
   records.release(2);
+  t.equal(records.bytes(), 0);
+});
+
+t.test('nothing holds large entries once they are released', async (t) => {
+  const records = open();
+  const append = async (byte: number): Promise<WeakRef<object>> => {
+    const entry = filled(byte, 1_200_000);
+    await records.append(entry);
+    return new WeakRef(entry.payload);
+  };
+  const payloads = [await append(1), await append(2), await append(3)];
+  records.release(3);
+  await t.resolves(collected(payloads));
   t.equal(records.bytes(), 0);
 });
 
