@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { makeDirectory, writeFileAtomically } from './files.ts';
 import type { Checkpoint } from './journal.ts';
 
+export type FiledCheckpoint = Checkpoint | 'damaged' | undefined;
+
 export interface CheckpointFiles {
-  /** Undefined for a sink never seen, or a file that cannot be read. */
-  readonly read: (sink: string) => Promise<Checkpoint | undefined>;
+  /** Undefined for a sink never seen; `damaged` for one whose file cannot be read. */
+  readonly read: (sink: string) => Promise<FiledCheckpoint>;
   /** Durable once resolved. */
   readonly write: (sink: string, checkpoint: Checkpoint) => Promise<void>;
   /** Forgets the sinks not named; tells which. */
@@ -27,9 +29,9 @@ export async function openCheckpointFiles(directory: string): Promise<Checkpoint
         const value: unknown = JSON.parse(await readFile(pathOf(sink), 'utf8'));
         return isCheckpoint(value)
           ? { journalId: value.journalId, sequence: value.sequence, count: value.count }
-          : undefined;
-      } catch {
-        return undefined;
+          : 'damaged';
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : 'damaged';
       }
     },
     write: (sink, checkpoint) => writeFileAtomically(pathOf(sink), JSON.stringify(checkpoint)),

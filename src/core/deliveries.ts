@@ -6,7 +6,7 @@ import { registerDeliveryMetrics } from './delivery-metrics.ts';
 import type { Journal } from './journal.ts';
 import { type JournalHolder, type JournalUpkeep, keepJournal } from './journal-upkeep.ts';
 import { openLineage } from './lineage.ts';
-import { place, type Placement, type StoredCheckpoints, tellPlacements } from './placement.ts';
+import { checkpointOf, place, type Placement, type StoredCheckpoints, tellPlacements } from './placement.ts';
 import type { Clock, Log, Telemetry } from './ports.ts';
 import { createRecentRecords, type RecentRecords } from './recent-records.ts';
 import { openSetAside } from './set-aside.ts';
@@ -94,14 +94,18 @@ async function open(options: DeliveriesOptions, started: Sink[]): Promise<Delive
     });
     stored.set(sink, { own: await sink.checkpoint?.(), file: await files.read(sink.name) });
   }
-  const checkpoints = [...stored].flatMap(([sink, { own, file }]) => {
-    const checkpoint = sink.checkpoint === undefined ? file : own;
+  const checkpoints = [...stored].flatMap(([sink, found]) => {
+    const checkpoint = checkpointOf(sink, found);
     return checkpoint === undefined ? [] : [checkpoint];
   });
   const lineage = await openLineage(join(dataDirectory, 'journal-lineage.json'), journal, checkpoints, options.newId);
   const placements = new Map<string, Placement>();
   for (const [sink, found] of stored) placements.set(sink.name, place(sink, found, lineage, journal));
   tellPlacements(placements, journal, log, telemetry);
+  // Before anything is accepted: a sink of which a crash leaves no trace would be new again, and pass over what came.
+  for (const [{ name }, { file }] of stored) {
+    if (typeof file !== 'object') await files.write(name, { journalId: lineage.id, ...placements.get(name)!.position });
+  }
 
   const records = createRecentRecords(journal, clock, options.memoryBytes ?? 32 * 1024 * 1024);
   const noteWrite = registerDeliveryMetrics(telemetry, journal, all);
@@ -127,7 +131,6 @@ async function open(options: DeliveriesOptions, started: Sink[]): Promise<Delive
     records,
     deliveries: all,
     files,
-    known: new Set([...stored].flatMap(([{ name }, { file }]) => (file === undefined ? [] : [name]))),
     holders: options.holders ?? [],
     clock,
     log,

@@ -22,8 +22,6 @@ export interface JournalUpkeepOptions {
   readonly records: RecentRecords;
   readonly deliveries: readonly Delivery[];
   readonly files: CheckpointFiles;
-  /** Sinks that have a file already. */
-  readonly known: ReadonlySet<string>;
   readonly holders: readonly JournalHolder[];
   readonly clock: Clock;
   readonly log: Log;
@@ -43,7 +41,7 @@ const SKIP_AT = 0.85;
 const ORIGIN: Position = { sequence: 0, count: 0 };
 
 export function keepJournal(options: JournalUpkeepOptions): JournalUpkeep {
-  const { journal, records, deliveries, files, known, clock, log } = options;
+  const { journal, records, deliveries, files, clock, log } = options;
   /** The checkpoints as they are on disk: where a sink without one of its own goes back to after a crash. */
   const written = new Map<string, Position>();
   let timer: Timer | undefined;
@@ -60,9 +58,8 @@ export function keepJournal(options: JournalUpkeepOptions): JournalUpkeep {
       const last = written.get(sink.name);
       if (last?.count === at.count && last.sequence === at.sequence) continue;
       try {
-        // A sink with a checkpoint of its own only needs to be remembered as known.
-        const remembered = sink.checkpoint !== undefined && (known.has(sink.name) || last !== undefined);
-        if (!remembered) await files.write(sink.name, at);
+        // Of a sink with a checkpoint of its own the file only says that it has been here.
+        if (sink.checkpoint === undefined) await files.write(sink.name, at);
         written.set(sink.name, at);
       } catch (error) {
         failure = error;

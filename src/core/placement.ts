@@ -1,4 +1,5 @@
 /** Where each sink goes on after a start, and what is said where its checkpoint and the journal do not fit. */
+import type { FiledCheckpoint } from './checkpoint-file.ts';
 import type { Checkpoint, Journal, Position } from './journal.ts';
 import type { Lineage } from './lineage.ts';
 import type { Log, Telemetry } from './ports.ts';
@@ -9,7 +10,7 @@ export interface StoredCheckpoints {
   /** The sink's own; undefined where it keeps none, or none any longer. */
   readonly own: Checkpoint | undefined;
   /** The gateway's file; of a sink with a checkpoint of its own it says no more than that the sink has been here before. */
-  readonly file: Checkpoint | undefined;
+  readonly file: FiledCheckpoint;
 }
 
 /** Why a sink did not simply go on from its checkpoint. */
@@ -20,12 +21,16 @@ export interface Placement {
   readonly misfit: Misfit | undefined;
 }
 
+/** What a sink holds, as far as anybody can still say. */
+export const checkpointOf = (sink: Sink, { own, file }: StoredCheckpoints): Checkpoint | undefined =>
+  sink.checkpoint !== undefined ? own : file === 'damaged' ? undefined : file;
+
 /** Decides without saying anything. A sink never seen before starts at the journal's end. */
-export function place(sink: Sink, { own, file }: StoredCheckpoints, lineage: Lineage, journal: Journal): Placement {
-  const checkpoint = sink.checkpoint === undefined ? file : own;
+export function place(sink: Sink, stored: StoredCheckpoints, lineage: Lineage, journal: Journal): Placement {
+  const checkpoint = checkpointOf(sink, stored);
   if (checkpoint === undefined) {
     // Of a journal that never held anything nothing can have been lost.
-    return file === undefined || journal.head().count === 0
+    return stored.file === undefined || journal.head().count === 0
       ? { position: journal.head(), misfit: undefined }
       : { position: journal.tail(), misfit: 'checkpoint_lost' };
   }
@@ -39,7 +44,8 @@ const WORDS: Readonly<Record<Misfit, string>> = {
   journal_rolled_back:
     'the journal is older than what this sink holds, as after restoring a backup; the sink goes on where both agree',
   other_journal: 'the journal is another one than this sink knows; the sink gets everything that the journal holds',
-  checkpoint_lost: 'what this sink had stored is gone; it gets everything that the journal still holds',
+  checkpoint_lost:
+    'where this sink stood is lost, as after deleting its data; it gets everything that the journal still holds',
   trimmed:
     'this sink is older than the journal, as after restoring a backup; what the journal no longer holds is skipped and counted',
 };

@@ -94,6 +94,6 @@ t.test('two starts without a metric between find nothing lost', async (t) => {
   await first.stop();
   const second = await startGateway({ dataDirectory });
   t.teardown(() => second.stop('SIGKILL'));
-  t.notMatch(second.output(), 'what this sink had stored is gone');
+  t.notMatch(second.output(), 'where this sink stood is lost');
   t.notMatch(await second.scrape(), 'mcp_gateway_sink_checkpoint_misfit{');
 });
