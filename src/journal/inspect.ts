@@ -74,6 +74,7 @@ export async function* inspectJournal(
 ): AsyncGenerator<Inspected, void, undefined> {
   const found = await findSegmentFiles(directory, files);
   const id = await findId(found, files);
+  let segments = 0;
   let records = 0;
   let metrics = 0;
   let lostMetrics = 0;
@@ -96,13 +97,21 @@ export async function* inspectJournal(
 
   for (const file of found) {
     const segment = describeSegment(file, id);
-    yield segment;
     if (id === undefined || (file.header !== undefined && !isIntact(file, id))) {
+      segments += 1;
+      yield segment;
       damagedBytes += file.size;
       continue;
     }
+    const items = await unlessTrimmed(walkSegment(file, id, files));
+    if (items === undefined) {
+      position = undefined;
+      continue;
+    }
+    segments += 1;
+    yield segment;
     if (segment.base !== undefined) yield* gapBefore(segment.base);
-    for (const item of await walkSegment(file, id, files)) {
+    for (const item of items) {
       if (item.kind === 'damage') damagedBytes += item.bytes;
       else {
         yield* gapBefore({ sequence: item.sequence - 1, count: item.count - item.metrics });
@@ -113,8 +122,18 @@ export async function* inspectJournal(
       yield item;
     }
   }
-  const summary = { segments: found.length, records, metrics, lostMetrics, damagedBytes };
+  const summary = { segments, records, metrics, lostMetrics, damagedBytes };
   yield { kind: 'summary', ...(id === undefined ? undefined : { journalId: id }), ...summary };
+}
+
+/** A running gateway removes what all its sinks have: that is no loss, and no fault. */
+async function unlessTrimmed<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function describeSegment(file: SegmentFile, id: string | undefined): InspectedSegment {

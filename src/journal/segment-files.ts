@@ -32,7 +32,12 @@ export async function findSegmentFiles(directory: string, files: FileOperations)
   const found: SegmentFile[] = [];
   for (const ordinal of ordinals) {
     const path = segmentPath(directory, ordinal);
-    const { size, header } = await withFile(files, path, readHeader);
+    const opened = await withFile(files, path, readHeader).catch((error: NodeJS.ErrnoException) => {
+      // Trimmed since the directory was read, where a running gateway's journal is looked at.
+      if (error.code !== 'ENOENT') throw error;
+    });
+    if (opened === undefined) continue;
+    const { size, header } = opened;
     if (header !== undefined && header.version > FORMAT_VERSION) {
       throw new Error(
         `${path} is a journal of format ${header.version}; this version reads up to ${FORMAT_VERSION}. ` +

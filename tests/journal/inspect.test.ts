@@ -1,7 +1,8 @@
-import { copyFile, open as openFile, truncate } from 'node:fs/promises';
+import { copyFile, open as openFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { describeInspected, type Inspected, inspectJournal } from '../../src/journal/inspect.ts';
+import { realFiles } from '../../src/journal/file-operations.ts';
 import { openSegmentedLog } from '../../src/journal/segmented-log.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { silentLog } from '../support/silent-log.ts';
@@ -75,4 +76,28 @@ t.test('an empty directory is no journal, and no error', async (t) => {
   t.same(await inspect(directory), [
     { kind: 'summary', segments: 0, records: 0, metrics: 0, lostMetrics: 0, damagedBytes: 0 },
   ]);
+});
+
+t.test('what a running gateway trims meanwhile is no fault and no loss', async (t) => {
+  for (const opening of [1, 2]) {
+    const directory = t.testdir();
+    await write(directory, ['a', 'bb', 'c', 'd', 'e', 'f', 'g']);
+    const oldest = segment(directory, 1);
+    let opened = 0;
+    const items: Inspected[] = [];
+    for await (const item of inspectJournal(directory, {
+      ...realFiles,
+      open: async (path, mode) => {
+        if (path === oldest && (opened += 1) === opening) await rm(path);
+        return realFiles.open(path, mode);
+      },
+    }))
+      items.push(item);
+    t.same(
+      items.map(({ kind }) => kind),
+      ['segment', 'record', 'record', 'summary'],
+      `removed before it was opened for time ${opening}`,
+    );
+    t.match(items.at(-1), { kind: 'summary', segments: 1, lostMetrics: 0, damagedBytes: 0 });
+  }
 });
