@@ -1,4 +1,5 @@
 /** The totals thread: counts journal records, writes snapshots, gives the text of a scrape, pushes over OTLP. */
+import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { diag, DiagLogLevel } from '@opentelemetry/api';
@@ -59,14 +60,25 @@ const pushes = data.pushers.flatMap(({ name, settings }) =>
 
 const answer = (): TotalsAnswer => ({ checkpoint: keeper.checkpoint(), statistics: keeper.registry.statistics() });
 
+/** Late records that are counted, and whose snapshot has not been written: they were refused, and come again. */
+const owed = new Set<string>();
+
+/** The journal brings late records no second time: they have to be on disk before they are taken. */
+async function takeLate(buffer: ArrayBuffer): Promise<void> {
+  const digest = createHash('sha256');
+  for (const { envelope, payload, from, to } of unpackRecords(buffer))
+    digest.update(`${from} ${to} `).update(envelope).update(payload);
+  const name = digest.digest('hex');
+  if (!owed.has(name)) keeper.applyLate(unpackRecords(buffer));
+  owed.add(name);
+  await snapshots.write();
+  owed.delete(name);
+}
+
 async function handle(id: number, request: TotalsRequest): Promise<void> {
   switch (request.kind) {
     case 'write':
-      if (request.late) {
-        keeper.applyLate(unpackRecords(request.buffer));
-        // The journal brings late events no second time: they have to be on disk before they count as taken.
-        return snapshots.write();
-      }
+      if (request.late) return takeLate(request.buffer);
       keeper.apply(unpackRecords(request.buffer), request.checkpoint);
       snapshots.applied(request.buffer.byteLength);
       releaseRecords(request.buffer);

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { Checkpoint } from '../../../src/core/journal.ts';
@@ -218,6 +218,27 @@ t.test('reconfigured buckets: the histograms start anew, one line says so, the c
     second.context.lines.filter(({ message }) => message.includes('start anew')),
     [{ level: 'warn', fields: { instruments: ['mcp_auth_request_duration_seconds'] } }],
   );
+});
+
+t.test('a late event whose snapshot cannot be written is refused, and counts once when it comes again', async (t) => {
+  const directory = t.testdir();
+  const journal = journalOf([body]);
+  const { totals, url } = await open(t, directory);
+  await catchUp(totals, journal);
+  await totals.snapshot?.();
+  const { records, events } = journalOf([{ ...body, metrics: [{ type: 'auth_request', value: 7 }] }]).after(undefined)!;
+  const late = { records, events, metrics: 1, checkpoint: journal.end(), late: true };
+  const snapshots = join(directory, 'snapshots');
+  renameSync(snapshots, `${snapshots}.away`);
+  writeFileSync(snapshots, 'no folder');
+  await t.rejects(totals.write(late, signal));
+  rmSync(snapshots);
+  renameSync(`${snapshots}.away`, snapshots);
+  await totals.write(late, signal);
+  const page = await (await fetch(url)).text();
+  const values = [...page.matchAll(/^mcp_auth_requests_total\{.*\} (\d+)$/gm)].map(([, value]) => Number(value));
+  const sum = values.reduce((total, value) => total + value, 0);
+  t.equal(sum, 8);
 });
 
 t.test('events that come late count although their place is passed', async (t) => {
