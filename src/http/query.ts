@@ -37,7 +37,7 @@ export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
       '/api/v1/query/:name',
       operation({
         summary: 'Ask a question by name',
-        description: `Each question takes the parameters that mean something to it; times are ISO 8601, milliseconds, or an age such as \`24h\`. With \`Accept: ${NDJSON}\` all pages come, one row a line.`,
+        description: `Each question takes the parameters that mean something to it, and refuses others; times are ISO 8601, milliseconds, or an age such as \`24h\`. With \`Accept: ${NDJSON}\` all pages come, one row a line.`,
         tag: 'query',
         needs: READERS,
         path: {

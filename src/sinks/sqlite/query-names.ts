@@ -54,7 +54,7 @@ const outcome = v.pipe(
   v.transform((value) => (value === true || value === 'true' || value === '1' ? 1 : 0)),
 );
 
-/** All parameters of all queries; each query takes those that mean something to it. */
+/** All parameters of all queries; each query takes those that mean something to it, and refuses the others. */
 export const PARAMETERS = v.object({
   from: v.optional(text),
   to: v.optional(text),

@@ -45,8 +45,30 @@ const MAIN_LABEL: Readonly<Record<MetricType, RollupLabel | 'service'>> = {
 const DAYS_PER_TREND = 30;
 const HORIZON_DAYS = 365;
 
+/** Of every question. */
+const ALWAYS = ['from', 'to', 'limit'];
+const ROLLED = ['offset', 'service', ...ROLLUP_LABELS];
+/** What each question takes besides; an answer that passed over a filter would be taken for one that had obeyed it. */
+const TAKES: Readonly<Record<Exclude<QueryName, 'events'>, readonly string[]>> = {
+  'top-tools': ['order', ...ROLLED],
+  'top-servers': ['order', ...ROLLED],
+  'top-clients': ['order', ...ROLLED],
+  'success-rates': ['type', 'by', 'order', ...ROLLED],
+  flows: ['by', 'order', ...ROLLED],
+  errors: ['type', 'by', ...ROLLED],
+  latency: ['type', 'step', ...ROLLED],
+  requests: ['type', 'step', ...ROLLED],
+  user: ['user_hash', 'after'],
+  trend: ['days', 'horizon_days', 'limit_bytes'],
+};
+
 /** @throws InvalidQuery where a parameter that the question needs is missing, or one does not fit it */
 export function runQuery(name: QueryName, parameters: QueryParameters, context: QueryContext): QueryAnswer {
+  if (name !== 'events') {
+    const takes = [...ALWAYS, ...TAKES[name]];
+    const unfit = Object.keys(parameters).find((given) => !takes.includes(given));
+    if (unfit !== undefined) throw new InvalidQuery(`${unfit}: ${name} does not take it; it takes ${takes.join(', ')}`);
+  }
   const { limit = 20, offset = 0 } = parameters;
   const { db } = context;
 

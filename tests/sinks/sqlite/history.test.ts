@@ -222,6 +222,10 @@ t.test('what cannot be read is refused by name, and nothing reaches SQL', async 
     ['events', { view: 'metrics', tool_name: 'x' }, /tool_name: metrics is not picked by it/],
     ['latency', { type: 'auth_request', tool_name: 'x' }, /tool_name: auth_request has no such label/],
     ['events', { after: '1-2-3' }, /after/],
+    ['requests', { by: 'service' }, /by: requests does not take it; it takes from, to, limit, type, step/],
+    ['top-tools', { user_hash: 'x' }, /user_hash: top-tools does not take it/],
+    ['user', { user_hash: 'x', offset: '5' }, /offset: user does not take it/],
+    ['trend', { service: 'x' }, /service: trend does not take it/],
   ] as const) {
     await t.rejects(ask(name, parameters), { name: 'InvalidQuery', message }, JSON.stringify([name, parameters]));
   }
