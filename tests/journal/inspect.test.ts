@@ -80,7 +80,7 @@ t.test('an empty directory is no journal, and no error', async (t) => {
 
 t.test('what a running gateway trims meanwhile is no fault and no loss', async (t) => {
   for (const opening of [1, 2]) {
-    const directory = t.testdir();
+    const directory = folderOf(t);
     await write(directory, ['a', 'bb', 'c', 'd', 'e', 'f', 'g']);
     const oldest = segment(directory, 1);
     let opened = 0;

@@ -221,7 +221,7 @@ t.test('reconfigured buckets: the histograms start anew, one line says so, the c
 });
 
 t.test('a late event whose snapshot cannot be written is refused, and counts once when it comes again', async (t) => {
-  const directory = t.testdir();
+  const directory = folderOf(t);
   const journal = journalOf([body]);
   const { totals, url } = await open(t, directory);
   await catchUp(totals, journal);
