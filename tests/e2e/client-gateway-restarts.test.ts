@@ -35,7 +35,9 @@ t.test('every metric of a client that outlives many gateways is stored once and 
   let over = false;
   const recording = (async () => {
     while (!over) {
-      for (let i = 0; i < 10; i += 1) client.custom('outliving', { durationMs: 1, metadata: { n: (n += 1) } });
+      // Nothing is lost within the buffer: on a busy machine it is given time to drain.
+      if (client.stats().queued < 50_000)
+        for (let i = 0; i < 10; i += 1) client.custom('outliving', { durationMs: 1, metadata: { n: (n += 1) } });
       await sleep(2);
     }
   })();
@@ -50,7 +52,7 @@ t.test('every metric of a client that outlives many gateways is stored once and 
   }
   over = true;
   await recording;
-  await client.shutdown({ timeoutMs: 30_000 });
+  await client.shutdown({ timeoutMs: 120_000 });
   const stats = client.stats();
   t.comment(`${n} metrics, ${stats.requests} requests, ${stats.retries} of them sent again, ${KILLS} kills`);
   t.match(stats, { recorded: n, accepted: n, rejected: 0, queued: 0, inFlight: 0 });
