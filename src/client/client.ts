@@ -1,5 +1,5 @@
 /** `createMetricsClient`: records metrics at once and sends them in the background. No call throws, waits or blocks. */
-import { createEncoder } from './encode.ts';
+import { between, createEncoder } from './encode.ts';
 import type {
   AuthRequestFields,
   CommonFields,
@@ -10,7 +10,7 @@ import type {
   ToolDiscoveryFields,
   ToolExecutionFields,
 } from './metric-fields.ts';
-import { between, resolveOptions } from './options.ts';
+import { resolveOptions } from './options.ts';
 import type { MetricsClientOptions } from './options.ts';
 import { createSender } from './sender.ts';
 import { newStats } from './stats.ts';
@@ -45,9 +45,8 @@ export interface FlushOptions {
   readonly timeoutMs?: number;
 }
 
-const FLUSH_TIMEOUT_MS = 5000;
-
 function timeoutOf(options: FlushOptions | undefined): number {
+  const FLUSH_TIMEOUT_MS = 5000;
   try {
     return between(options?.timeoutMs, FLUSH_TIMEOUT_MS, 0, 2e9);
   } catch {

@@ -12,6 +12,10 @@ export function cut(text: string, longest: number): string {
   return text.length > longest ? text.slice(0, longest).replace(/[\ud800-\udbff]$/, '') : text;
 }
 
+/** Within bounds; what is missing becomes the preset, and NaN the least. */
+export const between = (value: number | undefined, preset: number, least: number, most: number): number =>
+  Math.min(Math.max(value ?? preset, least), most) || least;
+
 /** A key that the gateway takes: `a-b` becomes `a_b`, `1st` becomes `_1st`. */
 const cleanKey = (key: string): string =>
   key
@@ -94,9 +98,7 @@ export function createEncoder(
     const { durationMs, timestamp } = fields;
     const at = new Date(typeof timestamp === 'number' ? timestamp : Date.now()).toISOString();
     return `{"type":"${type}","timestamp":"${at}","value":${value},${
-      Number.isFinite(durationMs)
-        ? `"duration_ms":${Math.min(Math.max(durationMs as number, 0), LONGEST_DURATION_MS)},`
-        : ''
+      Number.isFinite(durationMs) ? `"duration_ms":${between(durationMs as number, 0, 0, LONGEST_DURATION_MS)},` : ''
     }"dimensions":${JSON.stringify(own)},"metadata":${JSON.stringify(extra)}}`;
   };
 }

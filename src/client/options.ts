@@ -1,4 +1,5 @@
 /** What a client is told by its caller and by the environment, checked once; a fault disables the client and never throws. */
+import { between } from './encode.ts';
 import { environmentVariable } from './runtime.ts';
 
 export interface MetricsClientOptions {
@@ -63,9 +64,6 @@ const clean = (text: string | number | undefined, forbidden: RegExp, longest: nu
   String(text ?? '')
     .replace(forbidden, '-')
     .slice(0, longest) || undefined;
-
-export const between = (value: number | undefined, preset: number, least: number, most: number): number =>
-  Math.min(Math.max(value ?? preset, least), most) || least;
 
 function ingestUrl(base: string): string | undefined {
   try {

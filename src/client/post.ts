@@ -1,4 +1,5 @@
 /** One try at sending a batch: the request, and what the gateway's answer means for the batch. */
+import { between } from './encode.ts';
 import { retryAfterMs } from './retry.ts';
 
 /** A request that keeps its key and its bytes over all tries, so that the gateway counts it once. */
@@ -23,11 +24,9 @@ export interface Answer {
   readonly waitMs: number | undefined;
 }
 
-/** Smaller bodies gain nothing. */
-const GZIP_FROM_BYTES = 1024;
-const LONGEST_DETAIL = 200;
-
 export async function sealBatch(head: string, metrics: readonly string[], now: number): Promise<Batch> {
+  /** Smaller bodies gain nothing. */
+  const GZIP_FROM_BYTES = 1024;
   const plain = new TextEncoder().encode(`${head}${metrics.join(',')}]}`);
   const batch = {
     metrics,
@@ -56,6 +55,7 @@ export async function postBatch(
   batch: Batch,
   signal: AbortSignal,
 ): Promise<Answer> {
+  const LONGEST_DETAIL = 200;
   let response: Response | undefined;
   let told: Partial<Record<'rejected' | 'detail' | 'errors', unknown>> = {};
   try {
@@ -78,7 +78,7 @@ export async function postBatch(
   return {
     status: response?.status ?? 0,
     // Whatever stands there, the client's books stay whole.
-    rejected: Math.min(Math.max((rejected as number) | 0, 0), batch.metrics.length),
+    rejected: between((rejected as number) | 0, 0, 0, batch.metrics.length),
     detail: JSON.stringify([detail, errors]).slice(0, LONGEST_DETAIL),
     waitMs: retryAfterMs(response?.headers.get('retry-after'), Date.now()),
   };

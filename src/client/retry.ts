@@ -2,6 +2,10 @@
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 30_000;
+/** After 401 and 403, which a person mends, not a quick retry. */
+export const DENIED_DELAY_MS = 60_000;
+/** The gateway remembers an idempotency key for 24 hours; a batch that may have arrived is not sent after half of that. */
+export const MAX_BATCH_AGE_MS = 43_200_000;
 /** A `Retry-After` beyond this is not believed: the buffer would only overflow meanwhile. */
 const LONGEST_WAIT_MS = 3_600_000;
 

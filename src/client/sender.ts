@@ -4,18 +4,9 @@ import { cancelExitFlush, requestExitFlush } from './exit-flush.ts';
 import type { ResolvedOptions } from './options.ts';
 import { postBatch, sealBatch } from './post.ts';
 import type { Answer, Batch } from './post.ts';
-import { backoffMs } from './retry.ts';
+import { backoffMs, DENIED_DELAY_MS, MAX_BATCH_AGE_MS } from './retry.ts';
 import { backgroundTimer, monotonicNow } from './runtime.ts';
 import type { ClientStats } from './stats.ts';
-
-/** Characters in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
-const MAX_BATCH_CHARACTERS = 1_000_000;
-/** The gateway remembers an idempotency key for 24 hours; a batch that may have arrived is not sent after half of that. */
-const MAX_BATCH_AGE_MS = 12 * 3_600_000;
-/** Answers that say that this very request is wrong. Any other may pass with time: a proxy, a restart, a deploy. */
-const REFUSED: ReadonlySet<number> = new Set([400, 401, 403, 413, 415, 422]);
-/** How long a process that has nothing else to do is kept for what is left. */
-const EXIT_FLUSH_MS = 2000;
 
 export interface Sender {
   /** Takes one metric as JSON text. */
@@ -27,6 +18,10 @@ export interface Sender {
 }
 
 export function createSender(options: ResolvedOptions, stats: ClientStats): Sender {
+  /** Characters in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
+  const MAX_BATCH_CHARACTERS = 1_000_000;
+  /** How long a process that has nothing else to do is kept for what is left. */
+  const EXIT_FLUSH_MS = 2000;
   const { warn } = options;
   const identity = { service: options.service, version: options.version, instance_id: options.instanceId };
   const head = `${JSON.stringify(identity).slice(0, -1)},"metrics":[`;
@@ -79,6 +74,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   };
 
   const apply = async (batch: Batch, { status, rejected, detail, waitMs }: Answer): Promise<void> => {
+    const reason = `answer ${status} ${detail}`;
     if (status === 200) {
       failures = 0;
       settle(batch);
@@ -87,15 +83,18 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       if (rejected > 0) warn('rejected', `the gateway rejected ${rejected} metrics: ${detail}`);
     } else if (status === 413 && batch.metrics.length > 1) {
       await split(batch);
-    } else if (REFUSED.has(status)) {
-      drop(batch, `answer ${status} ${detail}`);
+    } else if ([400, 413, 415, 422].includes(status)) {
+      // This very request is wrong. Any other answer may pass with time: a key, a proxy, a restart, a deploy.
+      drop(batch, reason);
     } else {
       stats.retries += 1;
       const now = monotonicNow();
+      const denied = status === 401 || status === 403;
       askedUntil = now + (waitMs ?? 0);
-      notBefore = Math.max(askedUntil, now + backoffMs(failures));
+      notBefore = Math.max(askedUntil, now + (denied ? DENIED_DELAY_MS : backoffMs(failures)));
       failures += 1;
-      if (failures === 3)
+      if (denied) warn('denied', `metrics are kept, check the API key: ${reason}`);
+      else if (failures === 3)
         warn('unreachable', `no success at ${options.url} (${status || 'no answer'}), metrics are kept and sent later`);
     }
   };

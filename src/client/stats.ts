@@ -10,7 +10,7 @@ export interface ClientStats {
   dropped: {
     /** The oldest, when the buffer was full. */
     overflow: number;
-    /** In requests that the gateway refused as wrong (400, 401, 403, 413, 415, 422), or that grew too old to retry safely. */
+    /** In requests that the gateway refused as wrong (400, 413, 415, 422), or that grew too old to retry safely. */
     refused: number;
     /** Not a metric: not serialisable, or its value no number. */
     invalid: number;

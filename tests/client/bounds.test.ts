@@ -77,6 +77,7 @@ t.test('whatever the gateway does, the books balance, and what it took in counts
       { status: 409 },
       { status: 503, headers: { 'retry-after': '0' } },
       { status: 400 },
+      { status: 401 },
       { status: 422 },
       { status: 413 },
       { status: 200, takeIn: true, cut: true },
