@@ -23,7 +23,7 @@ interface Vector {
   readonly hash: string;
 }
 
-// The Python client is held to the same file.
+// The Python client and nginx are held to the same file.
 const vectors = JSON.parse(readFileSync(join(ROOT, 'clients/user-hash-vectors.json'), 'utf8')) as readonly Vector[];
 
 for (const { why, apiKey, environmentSalt, optionSalt, user, hash } of vectors) {

@@ -137,6 +137,57 @@ t.test('a real MCP server behind nginx', { skip }, async (t) => {
   t.equal(sumOf(await gateway.scrape(), 'mcp_tool_executions_total', { tool_name: 'get-sum', success: 'false' }), 1);
 });
 
+t.test('users have the hashes that every client gives them', { skip }, async (t) => {
+  interface Vector {
+    readonly why: string;
+    readonly apiKey: string;
+    readonly environmentSalt: string | null;
+    readonly optionSalt: string | null;
+    readonly user: string;
+    readonly hash: string;
+  }
+  const vectors = JSON.parse(readFileSync(join(ROOT, 'clients/user-hash-vectors.json'), 'utf8')) as readonly Vector[];
+  const settings = ({ apiKey, environmentSalt, optionSalt }: Vector): string =>
+    JSON.stringify([apiKey, environmentSalt, optionSalt]);
+  for (const same of Map.groupBy(vectors, settings).values()) {
+    const { apiKey, environmentSalt, optionSalt } = same[0]!;
+    const { taken, listener } = standIn([]);
+    const [upstream, gateway] = [await serve(answering), await serve(listener)];
+    t.teardown(() => Promise.all([upstream.close(), gateway.close()]));
+    const port = await freePort();
+    const nginx = await startNginx({
+      folder: folderOf(t),
+      upstream: upstream.url,
+      environment: {
+        METRICS_SERVICE_URL: gateway.url,
+        METRICS_API_KEY: apiKey,
+        ...(environmentSalt !== null && { METRICS_USER_HASH_SALT: environmentSalt }),
+      },
+      options: optionSalt === null ? '' : `user_salt = "${optionSalt}"`,
+      // From the address, since a header has no white space around it.
+      http: `server {
+        listen 127.0.0.1:${port};
+        location / {
+          set_by_lua_block $mcp_user { return ngx.unescape_uri(ngx.var.arg_user) }
+          proxy_pass ${upstream.url};
+          include ${ROOT}/clients/nginx/location.conf;
+        }
+      }`,
+    });
+    t.teardown(() => nginx.stop('SIGTERM'));
+    for (const { user } of same) {
+      await fetch(`http://127.0.0.1:${port}/?user=${encodeURIComponent(user.toWellFormed())}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(call('echo')),
+      });
+    }
+    await settled(nginx, same.length);
+    const sent = taken.flatMap(({ metrics }) => metrics.map(({ dimensions }) => dimensions as { user_hash?: string }));
+    for (const [index, { why, hash }] of same.entries()) t.equal(sent[index]!.user_hash ?? '', hash, why);
+  }
+});
+
 t.test('a gateway killed under nginx loses nothing and counts nothing twice', { skip }, async (t) => {
   const dataDirectory = folderOf(t);
   let gateway = await startGateway({ dataDirectory });
