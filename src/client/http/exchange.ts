@@ -11,6 +11,7 @@ export interface Exchange<Raw extends object = object> {
   readonly url: string;
   /** The pattern of the route that matched, where the framework tells. */
   readonly route: string | undefined;
+  /** Names in any case. */
   readonly requestHeader: (name: string) => string | undefined;
   /** Undefined where no answer was made. */
   readonly responseHeader: (name: string) => string | undefined;

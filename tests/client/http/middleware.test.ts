@@ -1,4 +1,5 @@
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { waitFor } from '../../support/wait-for.ts';
 import { captureMetrics } from '../captured-metrics.ts';
@@ -177,6 +178,27 @@ t.test('functions of the service say where things are found, and may fail withou
   );
   faulty.get('/', (context) => context.text('fine'));
   t.equal(await (await faulty.request('/')).text(), 'fine');
+});
+
+t.test('headers are found by their names in any case', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/node.ts');
+  const { client, metrics } = captureMetrics();
+  const observe = authMetrics({
+    client,
+    method: ({ requestHeader }) => requestHeader('X-Proof'),
+    server: ({ responseHeader }) => responseHeader('X-Server'),
+    user: ({ responseHeader }) => responseHeader('X-Me'),
+  });
+  const server = createServer((asked, answer) => {
+    observe(asked, answer);
+    answer.setHeader('X-Me', 'bob');
+    answer.writeHead(200, { 'x-server': 'tea' }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { headers: { 'x-proof': 'mtls' } });
+  await waitFor('the metric', async () => (await metrics()).length === 1);
+  t.match(await metrics(), [{ dimensions: { method: 'mtls', server: 'tea', user_hash: client.hashUser('bob') } }]);
 });
 
 t.test('a function of the service that fails costs its own value alone, and is told once', async (t) => {
