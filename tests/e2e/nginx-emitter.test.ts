@@ -263,6 +263,22 @@ t.test('what is refused for good is counted, said, and holds up nothing', { skip
   t.match(nginx.errorLog(), /1 refused with 422 for what is in them: metrics\[0\]\.value: too large/);
 });
 
+t.test('a batch that may have arrived is not sent for ever, since the gateway forgets its key', { skip }, async (t) => {
+  const { nginx, taken, script } = await before(
+    t,
+    Array.from({ length: 1000 }, (): Script => [503]),
+    { options: 'max_batch_age = 0.3' },
+  );
+  await nginx.post(call('old'));
+  await waitFor('its end', async () => (await nginx.books()).dropped === 1);
+  t.ok(taken.length > 0);
+  script.length = 0;
+  await nginx.post(call('new'));
+  await settled(nginx, 2);
+  t.match(await nginx.books(), { recorded: 2, delivered: 1, dropped: 1, queued: 0, in_flight: 0 });
+  t.match(nginx.errorLog(), /1 are too old/);
+});
+
 t.test('a wrong key is said, without the key, and nothing is dropped for it', { skip }, async (t) => {
   const { nginx, taken } = await before(t, [[401, {}, { detail: 'Unknown key' }], [403]]);
   await nginx.post(call('kept'));

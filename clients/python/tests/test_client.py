@@ -157,6 +157,24 @@ def test_a_misconfiguration_is_said_once_and_keeps_what_was_recorded(
     assert "test-key" not in caplog.text
 
 
+def test_what_may_have_arrived_half_a_day_ago_is_not_sent_again(
+    standin: Standin, client: MetricsClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.script = [(503, {}, {})] * 1000
+    client.custom("old")
+    standin.wait(lambda: len(standin.seen) > 0, 5)
+    with monkeypatch.context() as later:
+        later.setattr("mcp_metrics_client._sender._BATCH_AGE", -1.0)
+        assert client.flush(5)
+    standin.script = []
+    client.custom("new")
+    assert client.flush(5)
+    assert custom_names(standin) == ["new"]
+    stats = client.stats()
+    assert (stats.recorded, stats.delivered, stats.dropped) == (2, 1, 1)
+    assert "too old" in caplog.text
+
+
 def test_a_partial_success_is_counted_as_the_gateway_says(
     standin: Standin, client: MetricsClient, caplog: pytest.LogCaptureFixture
 ) -> None:

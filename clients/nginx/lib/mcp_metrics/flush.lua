@@ -94,6 +94,11 @@ end
 local function send_one()
   local items, key = queue.batch(queue.new_key)
   if not items then return false end
+  if queue.age() > settings.max_batch_age then
+    queue.expire(key, #items)
+    say("expired", ngx.ERR, #items, " are too old to be sent again and dropped")
+    return true
+  end
   queue.count("requests", 1)
   if queue.failures() > 0 then queue.count("retries", 1) end
   local answer, problem = http.post(settings, {

@@ -23,6 +23,8 @@ local DEFAULTS = {
   retry_max = 30,
   -- Seconds until the next try after 401, 403, 404 and the like, which no quick retry mends.
   misconfigured_pause = 60,
+  -- Seconds after which a batch that may have arrived is not sent again; the gateway remembers its key for 24 hours.
+  max_batch_age = 43200,
   -- Whether the gateway's certificate must be good. Needs lua_ssl_trusted_certificate.
   tls_verify = true,
 }

@@ -2,7 +2,7 @@
 -- A batch keeps its idempotency key and, since it is the same items in the same order, its bytes, whoever sends it again.
 local _M = {}
 
-local WAITING, IN_FLIGHT, KEY, LOCK = "waiting", "in_flight", "key", "lock"
+local WAITING, IN_FLIGHT, KEY, MADE_AT, LOCK = "waiting", "in_flight", "key", "made_at", "lock"
 local COUNTS = { "recorded", "delivered", "rejected", "dropped", "requests", "retries", "unread" }
 
 local dict, settings
@@ -67,6 +67,7 @@ function _M.batch(new_key)
   if not key then
     key = new_key()
     dict:set(KEY, key)
+    dict:set(MADE_AT, ngx.now())
   end
   -- The list has no way to look at it but to turn it round once.
   local items = {}
@@ -84,6 +85,17 @@ function _M.settle(key, metrics, rejected)
   dict:delete(KEY)
   _M.count("delivered", metrics - rejected)
   _M.count("rejected", rejected)
+end
+
+-- Seconds since the batch got its key.
+function _M.age() return ngx.now() - (dict:get(MADE_AT) or ngx.now()) end
+
+-- The batch of this key is too old to be sent again, since the gateway may have it and no longer know that.
+function _M.expire(key, metrics)
+  if dict:get(KEY) ~= key then return end
+  dict:delete(IN_FLIGHT)
+  dict:delete(KEY)
+  _M.count("dropped", metrics)
 end
 
 -- The batch was too large: half of it goes back to the queue's head, and what is left is another batch, under a new key.

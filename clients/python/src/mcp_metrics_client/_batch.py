@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._settings import Settings
 
@@ -20,6 +21,7 @@ class Batch:
     items: Sequence[bytes]
     body: bytes
     headers: dict[str, str]
+    made_at: float = field(default_factory=time.monotonic)
 
     @property
     def size(self) -> int:

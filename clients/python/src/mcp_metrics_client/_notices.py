@@ -80,6 +80,10 @@ class Notices:
             self._said -= {"retry", "misconfigured"}
             log.info("MCP metrics: %s takes them again.", self._settings.url)
 
+    def expired(self, metrics: int) -> None:
+        """Half a day without a success."""
+        self._once("expired", "MCP metrics: %d are too old to be sent again and dropped.", metrics)
+
     def abandoned(self, metrics: int) -> None:
         """At exit."""
         self._once("abandoned", "MCP metrics: %d could not be delivered before the exit.", metrics)

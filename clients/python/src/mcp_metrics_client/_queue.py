@@ -25,7 +25,7 @@ class Stats:
     rejected: int = 0
     """Turned away by the gateway, which said why; see the log."""
     dropped: int = 0
-    """The oldest, when the queue was full, and what the flush at exit left."""
+    """The oldest, when the queue was full, what grew too old to be sent again, and what the flush at exit left."""
     queued: int = 0
     """Waiting, or on their way."""
     invalid: int = 0
@@ -121,6 +121,14 @@ class MetricQueue:
             self.stats.rejected += rejected
             self._settled += metrics
             self.changed.notify_all()
+
+    def expire(self, batch: Batch) -> None:
+        """It is too old to be sent again, since the gateway may have it and no longer know that."""
+        with self.changed:
+            if self._unsent and self._unsent[0] is batch:
+                self._unsent.popleft()
+                self._drop(len(batch.items))
+                self.changed.notify_all()
 
     def split(self, batch: Batch, parts: Sequence[Batch]) -> None:
         """It goes in parts."""

@@ -25,6 +25,9 @@ from ._transport import SENDER_THREAD
 _FORK_WAITS = 0.5
 """Seconds that a fork waits at most for a request under way."""
 
+_BATCH_AGE = 12 * 3600.0
+"""Seconds. The gateway remembers a key for 24 hours; a batch that may have arrived is not sent after half of that."""
+
 
 class Transport(Protocol):
     """What the sender needs of `HttpTransport`."""
@@ -136,11 +139,15 @@ class Sender:
                 queue.changed.notify_all()
 
     def _deliver(self, transport: Transport, batch: Batch) -> None:
-        """Tries until the batch is settled, whatever time that takes, or until the deadline of `close`."""
+        """Tries until the batch is settled or half a day old, or until the deadline of `close`."""
         queue = self._queue
         backoff = self._settings.limits.retry_base
         attempt = 0
         while True:
+            if time.monotonic() - batch.made_at > _BATCH_AGE:
+                self._notices.expired(len(batch.items))
+                queue.expire(batch)
+                return
             with self._at_the_network:
                 answer = transport.send(batch)
             attempt += 1
