@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,9 @@ def test_an_mcp_server_reports_every_call(gateway: Gateway, kind: str) -> None:
 
 
 def test_a_gateway_killed_under_a_client_loses_and_doubles_nothing(gateway: Gateway) -> None:
-    client = MetricsClient(url=gateway.url, api_key=gateway.key, service="survivor", limits=FAST)
+    # Room for all of it: a restart on a busy machine takes longer than the queue of a service is made for.
+    limits = replace(FAST, max_queue_metrics=1_000_000, max_queue_bytes=2**30)
+    client = MetricsClient(url=gateway.url, api_key=gateway.key, service="survivor", limits=limits)
     stop = threading.Event()
     recorded = 0
 
