@@ -1,6 +1,7 @@
 /** `mcp-metrics doctor` on broken set-ups: each with the right finding, and the right advice. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -120,6 +121,48 @@ t.test('ports', async () => {
   await finds('a collector that is not there', ['otlp', 'fault', /cannot be reached/, /start the collector/], {
     OTEL_OTLP_ENDPOINT: 'http://127.0.0.1:9',
   });
+});
+
+t.test('a collector that is asked as the export asks it', async (t) => {
+  const own = mkdtempSync(join(directory, 'c'));
+  const { certFile, keyFile } = selfSigned(own);
+  const asked: string[] = [];
+  const listener: RequestListener = ({ url, headers }, response) => {
+    asked.push(`${url} ${headers.authorization} ${headers['api-key']}`);
+    response.writeHead(url === '/v1/metrics' && headers['api-key'] === 'a key' ? 400 : 401).end();
+  };
+  const plain = createServer(listener).listen(0, '127.0.0.1');
+  const secure = createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener);
+  secure.listen(0, '127.0.0.1');
+  t.teardown(() => [plain, secure].map((server) => server.close()));
+  await waitFor('both to listen', () => plain.listening && secure.listening);
+  const at = (server: typeof plain | typeof secure): string =>
+    `localhost:${(server.address() as { port: number }).port}`;
+  const headers = { OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20key' };
+
+  const { findings, code } = await examine({
+    ...headers,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://user:pass%20word@${at(plain)}/`,
+  });
+  t.match(
+    findings.find(({ check }) => check === 'otlp'),
+    { status: 'ok', detail: `http://${at(plain)} answers` },
+  );
+  t.equal(code, 0);
+  t.same(asked, [`/v1/metrics Basic ${Buffer.from('user:pass word').toString('base64')} a key`]);
+
+  const trusted = { OTEL_EXPORTER_OTLP_ENDPOINT: `https://${at(secure)}`, OTEL_EXPORTER_OTLP_CERTIFICATE: certFile };
+  t.match(
+    (await examine({ ...headers, ...trusted })).findings.find(({ check }) => check === 'otlp'),
+    { status: 'ok' },
+  );
+
+  const gone = await examine({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:pass%20word@127.0.0.1:9' });
+  t.match(
+    gone.findings.find(({ check }) => check === 'otlp'),
+    { status: 'fault' },
+  );
+  t.notMatch(JSON.stringify(gone.findings), /pass%20word|pass word/, 'a password in the address is not shown');
 });
 
 t.test('the database', async () => {

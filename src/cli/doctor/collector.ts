@@ -1,36 +1,27 @@
 /** Does the collector answer? Anything at all to an empty export will do; only silence is a fault. */
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { type CollectorAddress, collectorAddress } from '../../sinks/otel/collector-address.ts';
 import type { OtlpSettings } from '../../sinks/otel/reader-settings.ts';
 import { type Check, fault, type Finding, messageOf, ok, readersOf, warning } from './finding.ts';
 
 const TIMEOUT_MS = 5000;
 
 export const checkCollector: Check = ({ pipeline }) =>
-  Promise.all(
-    readersOf<OtlpSettings>(pipeline, 'otlp').map(({ name, settings }) =>
-      ask(
-        name,
-        settings.url ??
-          process.env['OTEL_EXPORTER_OTLP_METRICS_ENDPOINT'] ??
-          `${process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? ''}/v1/metrics`,
-        settings.headers ?? {},
-      ),
-    ),
-  );
+  Promise.all(readersOf<OtlpSettings>(pipeline, 'otlp').map(({ name, settings }) => ask(name, settings)));
 
-async function ask(name: string, address: string, headers: Readonly<Record<string, string>>): Promise<Finding> {
-  const shown = URL.canParse(address) ? new URL(address).origin : 'the endpoint';
+async function ask(name: string, settings: Partial<OtlpSettings>): Promise<Finding> {
+  let shown = 'the endpoint';
   let status: number;
   try {
-    ({ status } = await fetch(address, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/x-protobuf' },
-      body: new Uint8Array(),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    }));
+    const address = collectorAddress(settings);
+    // Without the user and password that may stand in it.
+    if (URL.canParse(address.url)) shown = new URL(address.url).origin;
+    status = await post(address);
   } catch (error) {
     return fault(
       name,
-      `${shown} cannot be reached: ${messageOf((error as Error).cause ?? error)}`,
+      `${shown} cannot be reached: ${messageOf(error)}`,
       'start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT; until then totals wait and nothing is lost',
     );
   }
@@ -42,4 +33,30 @@ async function ask(name: string, address: string, headers: Readonly<Record<strin
     `${shown} answers ${status}`,
     'check that this is an OTLP/HTTP receiver (port 4318, not 4317, which is gRPC)',
   );
+}
+
+/** By the same client of Node as the exporter uses: fetch() refuses an address with a user in it, and names it in its message. */
+function post({ url, headers, tls }: CollectorAddress): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const to = new URL(url);
+    const request = to.protocol === 'https:' ? httpsRequest : httpRequest;
+    const outgoing = request(
+      to,
+      {
+        ...tls,
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/x-protobuf' },
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      },
+      (incoming) => {
+        incoming.resume().on('error', () => undefined);
+        resolve(incoming.statusCode ?? 0);
+      },
+    );
+    // Of an address with several of its own, the error has a message for each and none for itself.
+    outgoing.on('error', (error: NodeJS.ErrnoException) =>
+      reject(error.message === '' ? new Error(error.code) : error),
+    );
+    outgoing.end();
+  });
 }
