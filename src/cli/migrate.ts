@@ -19,7 +19,8 @@ export function migrateCommand(migrate: Command): Command {
     .description('Tell whether the database is up to date.')
     .action(async ({ config }: MigrateOptions) => {
       const { databasePath } = await dataLocation(config);
-      const { exists, ours, pendingMigrations, faults } = diagnoseDatabase(databasePath, Date.now());
+      const { exists, ours, pendingMigrations, faults, unread } = diagnoseDatabase(databasePath, Date.now());
+      if (unread !== undefined) throw new CommandFailed(`${databasePath}: ${unread.message}`);
       if (faults.length > 0) throw new CommandFailed(`${databasePath}: ${faults.join('; ')}`);
       if (!ours)
         throw new CommandFailed(

@@ -169,6 +169,12 @@ t.test('the database', async () => {
   const file = (name: string) => ({ SQLITE_DB_PATH: join(directory, name) });
   writeFileSync(join(directory, 'broken.db'), `SQLite format 3\0${'x'.repeat(8192)}`);
   await finds('damaged', ['database', 'fault', /damaged/, /restore a backup/], file('broken.db'));
+  mkdirSync(join(directory, 'folder.db'));
+  await finds('a folder', ['database', 'fault', /cannot be read: it is not a file/, /chown/], file('folder.db'));
+  const holder = new Database(join(directory, 'held.db'));
+  holder.exec('CREATE TABLE theirs (x); BEGIN EXCLUSIVE');
+  await finds('held by another', ['database', 'fault', /held by another process/, /fuser/], file('held.db'));
+  holder.close();
   new Database(join(directory, 'foreign.db')).exec('CREATE TABLE theirs (x)').close();
   await finds('another program’s', ['database', 'fault', /another program/, /another file/], file('foreign.db'));
   new Database(join(directory, 'legacy.db')).exec('CREATE TABLE metrics (x); CREATE TABLE auth_metrics (x)').close();

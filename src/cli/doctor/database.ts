@@ -5,6 +5,18 @@ import { type Check, fault, ok, warning } from './finding.ts';
 
 export const checkDatabase: Check = ({ databasePath, pipeline }) => {
   const found = diagnoseDatabase(databasePath, Date.now());
+  if (found.unread?.because === 'locked')
+    return fault(
+      'database',
+      `${databasePath} is held by another process: ${found.unread.message}`,
+      `end what holds it (fuser ${databasePath} names it); a gateway that starts meanwhile waits for it`,
+    );
+  if (found.unread !== undefined)
+    return fault(
+      'database',
+      `${databasePath} cannot be read: ${found.unread.message}`,
+      'give it, with its -wal and -shm, to the user that runs the gateway (chown), or set SQLITE_DB_PATH to another file',
+    );
   if (found.legacy)
     return fault(
       'database',

@@ -1,5 +1,5 @@
 /** What is to be said of a database file without touching it: is it whole, is it ours, does it know a key? */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { MIGRATIONS_FOLDER } from './migrate.ts';
@@ -8,6 +8,8 @@ export interface DatabaseDiagnosis {
   readonly exists: boolean;
   /** What SQLite finds wrong, empty for a sound file; at most 10 lines. */
   readonly faults: readonly string[];
+  /** Why nothing can be said of the content, which may well be sound. */
+  readonly unread?: { readonly because: 'locked' | 'unreadable'; readonly message: string };
   /** False for another program's file, the replaced service's included. */
   readonly ours: boolean;
   /** Tables of the metrics service that this gateway replaces. */
@@ -24,11 +26,13 @@ const NOTHING = { ours: true, legacy: false, pendingMigrations: 0, liveKeys: 0, 
 /** Reads only; a gateway may be running on the same file. */
 export function diagnoseDatabase(path: string, now: number): DatabaseDiagnosis {
   if (!existsSync(path)) return { ...NOTHING, exists: false, faults: [] };
+  if (!statSync(path).isFile())
+    return { ...NOTHING, exists: true, faults: [], unread: { because: 'unreadable', message: 'it is not a file' } };
   let db: Database.Database;
   try {
     db = new Database(path, { readonly: true, timeout: 2000 });
   } catch (error) {
-    return { ...NOTHING, exists: true, faults: [messageOf(error)] };
+    return { ...NOTHING, exists: true, ...failureOf(error) };
   }
   try {
     const faults = (db.pragma('quick_check(10)') as { quick_check: string }[])
@@ -63,10 +67,17 @@ export function diagnoseDatabase(path: string, now: number): DatabaseDiagnosis {
           number | null | undefined) ?? undefined,
     };
   } catch (error) {
-    return { ...NOTHING, exists: true, faults: [messageOf(error)] };
+    return { ...NOTHING, exists: true, ...failureOf(error) };
   } finally {
     db.close();
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Only what SQLite says of the content is damage: a lock or a missing right is none. */
+function failureOf(error: unknown): Pick<DatabaseDiagnosis, 'faults' | 'unread'> {
+  const { message = String(error), code = '' } = error as { message?: string; code?: string };
+  if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return { faults: [], unread: { because: 'locked', message } };
+  if (/^SQLITE_(CANTOPEN|PERM|READONLY|AUTH)/.test(code))
+    return { faults: [], unread: { because: 'unreadable', message } };
+  return { faults: [message] };
+}
