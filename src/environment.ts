@@ -134,7 +134,7 @@ export function environment(variables: Readonly<Record<string, string | undefine
     const { schema, expected } = VARIABLES[name];
     const result = v.safeParse(schema, value);
     if (result.success) return result.output;
-    problems.push(`${name}=${JSON.stringify(value.slice(0, 200))}: expected ${expected}`);
+    problems.push(`${name}=${JSON.stringify(withoutPassword(value).slice(0, 200))}: expected ${expected}`);
     return undefined;
   };
 
@@ -165,6 +165,9 @@ export function environment(variables: Readonly<Record<string, string | undefine
   if (problems.length > 0) throw new EnvironmentError(problems);
   return settings;
 }
+
+/** An address may carry a user and a password before its `@`. */
+const withoutPassword = (value: string): string => value.replace(/^.*@/s, '(not shown)@');
 
 /** `key=value` pairs separated by commas, as the OpenTelemetry specification has headers and resource attributes. */
 const isPairs = (text: string): boolean => text.split(',').every((pair) => /^\s*[^\s=]+\s*=/.test(pair));

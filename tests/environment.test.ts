@@ -88,6 +88,13 @@ t.test('what does not parse is told with name, value and what was expected, all 
   t.end();
 });
 
+t.test('an address that does not parse is told without the password in it', (t) => {
+  t.throws(() => environment({ OTEL_EXPORTER_OTLP_ENDPOINT: 'htp://user:hunter2@collector:4318' }), {
+    message: /^(?!.*(user|hunter2)).*ENDPOINT="\(not shown\)@collector:4318": expected an http/s,
+  });
+  t.end();
+});
+
 t.test('a key that cannot be one is told without being shown', (t) => {
   const secret = 'sécret-Ω';
   t.throws(() => environment({ METRICS_API_KEY_A: secret }), /METRICS_API_KEY_A=\(8 characters, not shown\)/);

@@ -13,8 +13,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) =>
   process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
 );
 
-/** A port or a data directory that another process has, or that this one may not use. */
-const UNAVAILABLE: ReadonlySet<string> = new Set(['EADDRINUSE', 'EBUSY', 'EACCES', 'EPERM', 'EROFS']);
+/** A port or a data directory that another process has, that this one may not use, or that cannot be. */
+const UNAVAILABLE: ReadonlySet<unknown> = new Set([
+  'EADDRINUSE',
+  'EADDRNOTAVAIL',
+  'EBUSY',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'EEXIST',
+  'ENOTDIR',
+]);
 
 try {
   await program.parseAsync();
@@ -30,6 +39,8 @@ function report(error: unknown): number {
   process.stderr.write(`mcp-metrics: ${message.split('\n').map(printable).join('\n')}\n`);
   if (error instanceof ConfigError) return EXIT.config;
   if (error instanceof CommandFailed) return error.exitCode;
-  const { code } = error as NodeJS.ErrnoException;
-  return UNAVAILABLE.has(code ?? '') ? EXIT.unavailable : EXIT.failed;
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (UNAVAILABLE.has((at as NodeJS.ErrnoException).code)) return EXIT.unavailable;
+  }
+  return EXIT.failed;
 }

@@ -1,5 +1,6 @@
 /** Small files that must survive a crash whole: written beside, synced, renamed, the folder synced. */
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdirSync, statSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /** Makes `path` hold exactly `bytes`: after a crash it has the old content or the new, never a part. */
@@ -29,12 +30,30 @@ export async function syncDirectory(path: string): Promise<void> {
 
 /** Makes a folder, and those above it, readable by its owner alone. Their names are durable once resolved. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  let made = resolve(path);
-  for (; made !== resolve(first); made = dirname(made)) await syncDirectory(dirname(made));
-  await syncDirectory(dirname(made)).catch((error: NodeJS.ErrnoException) => {
-    // A folder above the gateway's own may be closed to it.
-    if (error.code !== 'EACCES') throw error;
-  });
+  for (const made of makeFolders(resolve(path)).toReversed()) {
+    await syncDirectory(dirname(made)).catch((error: NodeJS.ErrnoException) => {
+      // A folder above the gateway's own may be closed to it.
+      if (error.code !== 'EACCES') throw error;
+    });
+  }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+/**
+ * Makes the folder and those above it. Not by Node's own recursion, which never ends below a folder that takes none, /proc
+ * for one.
+ * @returns those that were made, the outermost first
+ */
+export function makeFolders(path: string): string[] {
+  if (isFolder(path)) return [];
+  const above = dirname(path);
+  const made = above === path ? [] : makeFolders(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    made.push(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isFolder(path)) throw error;
+  }
+  return made;
 }

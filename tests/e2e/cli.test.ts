@@ -1,11 +1,14 @@
 /** The command line as a person uses it: processes of their own, beside a running gateway and without one. */
+import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { startChild } from '../support/child.ts';
 import { runCli as run } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { FROM_SOURCE, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -174,6 +177,29 @@ t.test('without a gateway the data directory is opened by the command', async (t
   t.match((await run(env, 'query', 'top-tools')).stdout, 'nothing found');
   t.match(await run(env, 'tail'), { code: 69, stderr: /no gateway runs/ });
   t.match(await run(env, 'health'), { code: 69 });
+});
+
+t.test('a start that lacks a port or a folder ends, says which, and exits 69', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const [free, other] = [String(await freePort()), String(await freePort())];
+  const folder = await directory(t);
+  const ports = { METRICS_SERVICE_PORT: free, OTEL_PROMETHEUS_PORT: other, SQLITE_DB_PATH: join(folder, 'metrics.db') };
+  for (const [what, env] of [
+    ['prometheus', { ...ports, OTEL_PROMETHEUS_PORT: String(port) }],
+    ['EADDRINUSE', { ...ports, METRICS_SERVICE_PORT: String(port) }],
+    ['EADDRNOTAVAIL', { ...ports, METRICS_SERVICE_HOST: '192.0.2.1' }],
+    [ROOT, { ...ports, SQLITE_DB_PATH: join(ROOT, 'package.json', 'metrics.db') }],
+  ] as const)
+    t.match(await run(env, 'start'), { code: 69, stderr: what }, what);
+  const nowhere = await run({ ...ports, SQLITE_DB_PATH: '/proc/nowhere/metrics.db' }, 'start');
+  t.match(
+    nowhere,
+    { code: 1, stderr: '/proc/nowhere cannot be written' },
+    'a folder that takes none is no endless wait',
+  );
 });
 
 t.test('wrong use of the command line exits 64, a wrong configuration 78', async (t) => {

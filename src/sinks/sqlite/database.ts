@@ -1,7 +1,7 @@
 /** Opens the gateway's database file with the settings that every connection of ours needs. */
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
+import { makeFolders } from '../../core/files.ts';
 import { migrate } from './migrate.ts';
 
 /** How long a statement waits for another process's lock before it is an outage. */
@@ -9,7 +9,7 @@ const BUSY_TIMEOUT_MS = 1000;
 
 /** Opens for writing: makes the file and its folder where they are missing, and applies the migrations. */
 export function openForWriting(path: string): { db: Database.Database; migrations: string[] } {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(resolve(path)));
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     // Takes effect before the first page is written alone, and afterwards would still ask for the lock that another may hold.
