@@ -128,7 +128,7 @@ t.test('a collector that is asked as the export asks it', async (t) => {
   const { certFile, keyFile } = selfSigned(own);
   const asked: string[] = [];
   const listener: RequestListener = ({ url, headers }, response) => {
-    asked.push(`${url} ${headers.authorization} ${headers['api-key']}`);
+    asked.push(`${url} ${headers.authorization} ${String(headers['api-key'])}`);
     response.writeHead(url === '/v1/metrics' && headers['api-key'] === 'a key' ? 400 : 401).end();
   };
   const plain = createServer(listener).listen(0, '127.0.0.1');
