@@ -6,7 +6,7 @@ import { compareStored, settledScrape, totalsOf } from '../support/stored.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startTroubled } from './troubled-gateway.ts';
 
-/** What docs/guarantees.md promises for this configuration: 64 MiB of records in memory, bodies in flight, V8 and SQLite. */
+/** What docs/guarantees.md promises for this configuration: 32 MiB of records in memory, bodies in flight, V8 and SQLite. */
 export const MEMORY_BOUND_BYTES = 768 * 1024 * 1024;
 const MAX_JOURNAL_BYTES = 32 * 1024 * 1024;
 
