@@ -8,6 +8,7 @@ import { folderOf } from '../support/folder.ts';
 /** Seconds of each kind of outage; 3 unless `OUTAGE_SECONDS` says otherwise. */
 const SECONDS = Number(process.env['OUTAGE_SECONDS'] ?? 3);
 const EXPORT_INTERVAL_MS = 200;
+const MAX_RESIDENT_BYTES = 350 * 1024 * 1024;
 
 const OUTAGES: readonly (readonly [string, Behaviour])[] = [
   ['takes and never answers', 'hang'],
@@ -42,6 +43,8 @@ t.test('a collector’s outage is its own', { timeout: OUTAGES.length * SECONDS 
     sent += 20;
   };
   const scraped = async (): Promise<number> => Number(COUNTER.exec(await gateway.scrape())?.[1] ?? 0);
+  const read = async (name: string): Promise<number> =>
+    Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await gateway.scrape())?.[1]);
   const pushed = (): number =>
     collector.taken
       .at(-1)
@@ -62,6 +65,10 @@ t.test('a collector’s outage is its own', { timeout: OUTAGES.length * SECONDS 
         const now = sent;
         await waitFor('a scrape that shows it', async () => (await scraped()) >= now, { deadlineMs: 5_000 });
       }
+      const inSqlite = async (): Promise<boolean> =>
+        (await read('mcp_gateway_sink_delivered_total\\{sink="sqlite"\\}')) === sent;
+      await waitFor('SQLite to have it all meanwhile', inSqlite);
+      t.ok((await read('process_resident_memory_bytes')) < MAX_RESIDENT_BYTES, 'memory stayed within its bound');
       t.equal(collector.taken.length, before, 'nothing was taken');
       collector.behaviour = 'ok';
       await waitFor('an export of everything', () => pushed() === sent, { deadlineMs: 60_000 });
@@ -70,10 +77,7 @@ t.test('a collector’s outage is its own', { timeout: OUTAGES.length * SECONDS 
   }
 
   await gateway.flush();
-  const text = await gateway.scrape();
-  const read = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
-  t.equal(read('mcp_gateway_sink_delivered_total\\{sink="sqlite"\\}'), sent, 'SQLite has it all');
-  t.ok(read('process_resident_memory_bytes') < 350 * 1024 * 1024, 'memory stayed within its bound');
+  t.equal(await read('mcp_gateway_sink_delivered_total\\{sink="sqlite"\\}'), sent, 'SQLite has it all');
   // An export before the first metric has no such counter yet.
   const increasing = collector.taken.map(
     ({ metrics }) =>
