@@ -25,7 +25,7 @@ headers = {
     "Idempotency-Key": str(uuid.uuid4()),
 }
 
-for attempt in range(6):
+for attempt in range(8):
     wait = 2**attempt / 4
     try:
         answer = httpx.post(os.environ["METRICS_SERVICE_URL"] + "/metrics", json=body, headers=headers, timeout=10)

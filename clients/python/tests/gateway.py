@@ -30,7 +30,7 @@ def free_port() -> int:
         return port
 
 
-def eventually(check: Callable[[], T], seconds: float = 20.0) -> T:
+def eventually(check: Callable[[], T], seconds: float = 60.0) -> T:
     """Waits until `check` neither raises nor gives something false; else raises what it raised last."""
     deadline = time.monotonic() + seconds
     while True:

@@ -77,7 +77,7 @@ def test_fastapi(standin: Standin) -> None:
 
 def test_httpx_alone_waits_for_a_gateway_that_starts_later(gateway: Gateway) -> None:
     gateway.kill()
-    own = {**os.environ, **gateway.environment}
+    own = {**os.environ, **gateway.environment, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen([sys.executable, str(EXAMPLES / "httpx_only.py")], env=own, stdout=subprocess.PIPE) as job:
         assert job.stdout is not None
         assert b"no answer" in job.stdout.readline()
