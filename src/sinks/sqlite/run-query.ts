@@ -104,6 +104,9 @@ export function runQuery(name: QueryName, parameters: QueryParameters, context: 
     case 'flows':
       return byLabel('protocol_latency', parameters.by === undefined ? ['flow_step', 'server_name'] : [parameters.by]);
     case 'errors': {
+      if (parameters.success === 1) {
+        throw new InvalidQuery('success: errors is about success=false alone; leave it out, or ask success-rates');
+      }
       const range = rangeOf(parameters, parameters.type);
       const { rows, total } = breakdown(db, {
         ...range,

@@ -173,6 +173,8 @@ t.test('protocol flows and errors by code', async (t) => {
     codes.set(code, (codes.get(code) ?? 0) + 1);
   }
   t.strictSame(asMap(errors.rows, 'error_code'), codes);
+  const said = await ask('errors', { type: 'auth_request', success: 'false' });
+  t.strictSame(said.rows, errors.rows, 'what it does anyway may be said');
 });
 
 t.test('a user’s activity, newest first, page by page', async (t) => {
@@ -224,6 +226,7 @@ t.test('what cannot be read is refused by name, and nothing reaches SQL', async 
     ['events', { after: '1-2-3' }, /after/],
     ['requests', { by: 'service' }, /by: requests does not take it; it takes from, to, limit, type, step/],
     ['top-tools', { user_hash: 'x' }, /user_hash: top-tools does not take it/],
+    ['errors', { success: 'true' }, /success: errors is about success=false alone/],
     ['user', { user_hash: 'x', offset: '5' }, /offset: user does not take it/],
     ['trend', { service: 'x' }, /service: trend does not take it/],
   ] as const) {
