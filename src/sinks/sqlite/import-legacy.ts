@@ -34,6 +34,10 @@ export interface ImportReport {
   readonly skipped: number;
   /** The first of those, with why. */
   readonly skippedRows: readonly { readonly row: string; readonly reason: string }[];
+  /** Imported without their dimensions or metadata, whose JSON cannot be read. */
+  readonly incomplete: number;
+  /** The first of those, with why. */
+  readonly incompleteRows: readonly { readonly row: string; readonly reason: string }[];
   readonly keysImported: number;
   readonly keysKnown: number;
   /** Events older than their table is kept: the next cleanup takes the single rows, their rollups stay. */
@@ -44,7 +48,7 @@ export interface ImportReport {
 }
 
 const ROWS_PER_SLICE = 2000;
-const MAX_SKIPPED_TOLD = 20;
+const MAX_ROWS_TOLD = 20;
 
 /** @throws UnusableDatabase for a file that is no database of the replaced service */
 export async function importLegacy(
@@ -69,8 +73,10 @@ export async function importLegacy(
     const tables = await source.call('tables', []);
     const totalRows = tables.reduce((sum, { rows }) => sum + rows, 0);
     const skippedRows: { row: string; reason: string }[] = [];
+    const incompleteRows: { row: string; reason: string }[] = [];
     let imported = 0;
     let skipped = 0;
+    let incomplete = 0;
     let already = 0;
     let beyondRetention = 0;
     const legacyPolicies = await source.call('policies', []);
@@ -91,7 +97,9 @@ export async function importLegacy(
         imported += slice.events.length;
         beyondRetention += slice.events.filter(({ event }) => event.timestamp < cutoffs.get(event.type)!).length;
         skipped += slice.skipped.length;
-        skippedRows.push(...slice.skipped.slice(0, MAX_SKIPPED_TOLD - skippedRows.length));
+        skippedRows.push(...slice.skipped.slice(0, MAX_ROWS_TOLD - skippedRows.length));
+        incomplete += slice.incomplete.length;
+        incompleteRows.push(...slice.incomplete.slice(0, MAX_ROWS_TOLD - incompleteRows.length));
         rows += slice.rows;
         onProgress?.({ table, rows, totalRows });
       }
@@ -104,6 +112,8 @@ export async function importLegacy(
       already,
       skipped,
       skippedRows,
+      incomplete,
+      incompleteRows,
       keysImported,
       keysKnown: keys.length - keysImported,
       beyondRetention,

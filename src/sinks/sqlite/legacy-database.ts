@@ -28,6 +28,8 @@ export interface LegacySlice {
   readonly events: readonly LegacyEvent[];
   /** Rows that are no events, with why. */
   readonly skipped: readonly { readonly row: string; readonly reason: string }[];
+  /** Rows that became events without their dimensions or metadata, with why. */
+  readonly incomplete: readonly { readonly row: string; readonly reason: string }[];
   readonly anchor: ImportAnchor | undefined;
   /** Rows of the source that this slice covers. */
   readonly rows: number;
@@ -85,6 +87,7 @@ export function openLegacyDatabase(path: string): LegacyDatabase {
         .all(afterId, limit);
       const events: LegacyEvent[] = [];
       const skipped: { row: string; reason: string }[] = [];
+      const incomplete: { row: string; reason: string }[] = [];
       for (const row of rows) {
         let extra: Row = row;
         if (table === 'metrics') {
@@ -95,13 +98,19 @@ export function openLegacyDatabase(path: string): LegacyDatabase {
               : (db.prepare<[number], Row>(`SELECT * FROM ${found.kind} WHERE id = ?`).get(found.typed_id) ?? {});
         }
         const read = readRow(row, extra, TYPED[table]);
-        if (typeof read === 'string') skipped.push({ row: `${table} ${String(row['id'])}`, reason: read });
-        else events.push(read);
+        const name = `${table} ${String(row['id'])}`;
+        if (typeof read === 'string') {
+          skipped.push({ row: name, reason: read });
+          continue;
+        }
+        events.push(read.event);
+        if (read.unreadable.length > 0) incomplete.push({ row: name, reason: read.unreadable.join(', ') });
       }
       const last = rows.at(-1);
       return {
         events,
         skipped,
+        incomplete,
         rows: rows.length,
         anchor:
           last === undefined ? undefined : { sourceTable: table, sourceId: Number(last['id']), digest: digestOf(last) },

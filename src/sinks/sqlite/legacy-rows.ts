@@ -58,8 +58,14 @@ const METADATA_COLUMNS = [
   'faiss_search_time_ms',
 ] as const;
 
+export interface ReadRow {
+  readonly event: LegacyEvent;
+  /** JSON columns that could not be read, with why: the event is without what they held. */
+  readonly unreadable: readonly string[];
+}
+
 /** @returns the event, or why the row is none */
-export function readRow(row: Row, typed: Row, typedAs: MetricType | undefined): LegacyEvent | string {
+export function readRow(row: Row, typed: Row, typedAs: MetricType | undefined): ReadRow | string {
   const type = typedAs ?? METRIC_TYPES.find((each) => each === row['metric_type']);
   if (type === undefined) return `unknown metric_type ${JSON.stringify(row['metric_type'])}`;
   const timestamp = textOf(row['timestamp']);
@@ -69,11 +75,18 @@ export function readRow(row: Row, typed: Row, typedAs: MetricType | undefined): 
   const value = row['value'] ?? 1;
   if (typeof value !== 'number' || !Number.isFinite(value)) return `value ${JSON.stringify(value)} is no number`;
   const duration = row['duration_ms'];
+  const unreadable: string[] = [];
+  const jsonOf = (column: 'dimensions' | 'metadata'): JsonObject => {
+    const read = readJson(row[column]);
+    if (typeof read !== 'string') return read;
+    unreadable.push(`${column} ${read}`);
+    return {};
+  };
   const dimensions: Record<string, DimensionValue> = {};
-  for (const [name, dimension] of Object.entries(jsonOf(row['dimensions']))) {
+  for (const [name, dimension] of Object.entries(jsonOf('dimensions'))) {
     if (dimension !== null) dimensions[name] = typeof dimension === 'object' ? JSON.stringify(dimension) : dimension;
   }
-  const metadata: Record<string, Json> = { ...jsonOf(row['metadata']) };
+  const metadata: Record<string, Json> = { ...jsonOf('metadata') };
   for (const name of DIMENSION_COLUMNS) {
     const column = scalarOf(typed[name]);
     if (column !== undefined && dimensions[name] === undefined && (metadata[name] ?? null) === null) {
@@ -96,12 +109,15 @@ export function readRow(row: Row, typed: Row, typedAs: MetricType | undefined): 
   const version = textOf(row['service_version']);
   const instance = textOf(row['instance_id']);
   return {
-    event,
-    requestId: textOf(row['request_id']) ?? '',
-    receivedAt: timeOf(row['created_at']) ?? event.timestamp,
-    service: textOf(row['service']) ?? 'unknown',
-    ...(version === undefined ? undefined : { serviceVersion: version }),
-    ...(instance === undefined ? undefined : { instanceId: instance }),
+    event: {
+      event,
+      requestId: textOf(row['request_id']) ?? '',
+      receivedAt: timeOf(row['created_at']) ?? event.timestamp,
+      service: textOf(row['service']) ?? 'unknown',
+      ...(version === undefined ? undefined : { serviceVersion: version }),
+      ...(instance === undefined ? undefined : { instanceId: instance }),
+    },
+    unreadable,
   };
 }
 
@@ -143,13 +159,18 @@ const timeOf = (value: unknown): number | undefined => {
   return Number.isNaN(time) ? undefined : time;
 };
 
-/** An object from JSON text; anything else counts as empty. */
-function jsonOf(text: unknown): Readonly<Record<string, Exclude<Json, undefined>>> {
-  if (typeof text !== 'string') return {};
+type JsonObject = Readonly<Record<string, Exclude<Json, undefined>>>;
+
+/** The object in a JSON column, which may be empty, or why there is none. The text itself is not told: it may hold anything. */
+function readJson(text: unknown): JsonObject | string {
+  if (text === null || text === undefined || text === '') return {};
+  if (typeof text !== 'string') return 'is no text';
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, Json>) : {};
+    value = JSON.parse(text);
   } catch {
-    return {};
+    return 'is no JSON';
   }
+  if (value === null) return {};
+  return typeof value === 'object' && !Array.isArray(value) ? (value as JsonObject) : 'is no JSON object';
 }

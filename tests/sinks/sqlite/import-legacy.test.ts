@@ -160,7 +160,7 @@ t.test('dates, booleans, orphans and rows that are no metrics', async (t) => {
   db.close();
   const { store, path, count } = await open(t, directory);
   const report = await store.importLegacy(legacy, { now: NOW });
-  t.match(report, { imported: 5, skipped: 2 });
+  t.match(report, { imported: 5, skipped: 2, incomplete: 1 });
   t.match(report.skippedRows, [
     { row: 'metrics 4', reason: /unknown metric_type "unheard_of"/ },
     { row: 'metrics 5', reason: /timestamp "some day"/ },
@@ -185,6 +185,37 @@ t.test('dates, booleans, orphans and rows that are no metrics', async (t) => {
   );
   t.strictSame(query(path, 'SELECT query, results_count, embedding_time_ms FROM discovery_metrics'), [
     { query: 'find', results_count: -1, embedding_time_ms: 1.5 },
+  ]);
+});
+
+t.test('events whose dimensions or metadata cannot be read come without them, counted and named', async (t) => {
+  const directory = folderOf(t);
+  const legacy = join(directory, 'legacy.db');
+  const db = new Database(legacy);
+  db.exec(SCHEMA);
+  const insert = db.prepare(
+    "INSERT INTO metrics (request_id, service, metric_type, timestamp, value, dimensions, metadata) VALUES ('r', 'a', 'custom', '2026-03-07T09:34:34', 1, ?, ?)",
+  );
+  insert.run('{"metric_name":"m","a":NaN}', '{"note":"kept"}');
+  insert.run('["metric_name"]', 'nor this');
+  insert.run('{"metric_name":"m"}', Buffer.from('{}'));
+  for (const nothing of [null, '', '{}', 'null']) insert.run('{"metric_name":"m"}', nothing);
+  for (let more = 0; more < 30; more += 1) insert.run('{', '{}');
+  db.close();
+  const { store, path } = await open(t, directory);
+  const report = await store.importLegacy(legacy, { now: NOW });
+  t.match(report, { imported: 37, skipped: 0, incomplete: 33 });
+  t.equal(report.incompleteRows.length, 20);
+  t.strictSame(report.incompleteRows.slice(0, 4), [
+    { row: 'metrics 1', reason: 'dimensions is no JSON' },
+    { row: 'metrics 2', reason: 'dimensions is no JSON object, metadata is no JSON' },
+    { row: 'metrics 3', reason: 'metadata is no text' },
+    { row: 'metrics 8', reason: 'dimensions is no JSON' },
+  ]);
+  t.strictSame(query(path, 'SELECT dimensions, metadata FROM metrics ORDER BY id LIMIT 3'), [
+    { dimensions: '{}', metadata: '{"note":"kept"}' },
+    { dimensions: '{}', metadata: '{}' },
+    { dimensions: '{"metric_name":"m"}', metadata: '{}' },
   ]);
 });
 
