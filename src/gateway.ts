@@ -188,6 +188,8 @@ export async function startGateway(pipeline: Pipeline, options: GatewayOptions):
     await beforeListen?.();
     const listener = await listen(app, pipeline.server);
     opened.push({ part: 'listener', close: () => listener.close(timeoutMs / 2) });
+    // Only now: metrics shall not wait for it.
+    store.prepareHistory();
 
     const stopInOrder = async (): Promise<void> => {
       const deadline = AbortSignal.timeout(timeoutMs * 0.9);

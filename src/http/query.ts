@@ -2,7 +2,8 @@
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { Refusal } from '../core/refusal.ts';
-import { InvalidQuery, isQueryName, PARAMETERS, QUERIES } from '../sinks/sqlite/query-names.ts';
+import { InvalidQuery } from '../sinks/sqlite/errors.ts';
+import { isQueryName, PARAMETERS, QUERIES } from '../sinks/sqlite/query-names.ts';
 import type { AppEnv } from './app-env.ts';
 import { requireScope } from './caller.ts';
 import type { HttpDependencies } from './dependencies.ts';

@@ -1,7 +1,7 @@
 /** The thread that copies the database. Its connection only reads, so neither writer nor readers wait for it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { BackupMessage } from './backup.ts';
-import { openForReading } from './database.ts';
+import { openForReading } from './open-for-reading.ts';
 
 const { path, target } = workerData as { readonly path: string; readonly target: string };
 const port = parentPort;

@@ -1,11 +1,16 @@
-/** Opens the gateway's database file with the settings that every connection of ours needs. */
+/** Opens the gateway's database file for writing, with the settings that every such connection of ours needs. */
 import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { makeFolders } from '../../core/files.ts';
 import { migrate } from './migrate.ts';
+import { BUSY_TIMEOUT_MS } from './open-for-reading.ts';
 
-/** How long a statement waits for another process's lock before it is an outage. */
-const BUSY_TIMEOUT_MS = 1000;
+/** Pages that the write-ahead log may hold before a commit takes them into the database file: many at once cost least. */
+export const LOG_PAGES = 4000;
+/** The same while long work runs in slices: many at once keep the disk busy for some 40 ms, for which whatever writes waits. */
+export const SHORT_LOG_PAGES = 500;
+
+export const limitLog = (db: Database.Database, pages: number): unknown => db.pragma(`wal_autocheckpoint = ${pages}`);
 
 /** Opens for writing: makes the file and its folder where they are missing, and applies the migrations. */
 export function openForWriting(path: string): { db: Database.Database; migrations: string[] } {
@@ -20,7 +25,7 @@ export function openForWriting(path: string): { db: Database.Database; migration
     db.pragma('cache_size = -65536');
     // Deleted user hashes and texts are overwritten where their page is written anyway.
     db.pragma('secure_delete = FAST');
-    db.pragma('wal_autocheckpoint = 4000');
+    limitLog(db, LOG_PAGES);
     db.pragma('journal_size_limit = 67108864');
     db.pragma('temp_store = MEMORY');
     return { db, migrations: migrate(db) };
@@ -38,12 +43,4 @@ export function migrateDatabase(path: string): string[] {
   const { db, migrations } = openForWriting(path);
   db.close();
   return migrations;
-}
-
-/** Opens for reading only; the file must be there and migrated. */
-export function openForReading(path: string): Database.Database {
-  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
-  db.pragma('cache_size = -16384');
-  db.pragma('temp_store = MEMORY');
-  return db;
 }

@@ -130,8 +130,7 @@ export function openEventWriter(db: Database.Database, caps: WriterCaps): EventW
       return journalId === null ? undefined : { journalId, sequence, count };
     },
     replaceRollups: (buckets, seenId) =>
-      exclusively('rollups', () => {
-        rollups.reset();
+      exclusively('nothing', () => {
         const targets = buckets.map(({ table, bucket, rows }) => {
           const target = table === 'rollup_hourly' ? rollups.hourly : rollups.daily;
           target.replace(bucket, rows);

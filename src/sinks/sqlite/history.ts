@@ -1,5 +1,6 @@
 /** Questions to the history, asked by name and answered by a reader's thread. */
-import { isAboutRows, isQueryName, InvalidQuery, QUERIES, readParameters } from './query-names.ts';
+import { InvalidQuery } from './errors.ts';
+import { isAboutRows, isQueryName, QUERIES, readParameters } from './query-names.ts';
 import type { ReaderMethods } from './reader-methods.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 import type { QueryAnswer } from './run-query.ts';

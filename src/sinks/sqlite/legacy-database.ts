@@ -14,7 +14,7 @@ import {
   readRow,
   type Row,
 } from './legacy-rows.ts';
-import { UnusableDatabase } from './migrate.ts';
+import { UnusableDatabase } from './errors.ts';
 
 /** Where an import has come to in one table of the source. */
 export interface ImportAnchor {

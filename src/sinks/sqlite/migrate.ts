@@ -3,14 +3,10 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { UnusableDatabase } from './errors.ts';
 
 /** The same place from src/sinks/sqlite and from dist/sinks/sqlite. */
 export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../drizzle', import.meta.url));
-
-/** The database cannot be used as it is; the message says why and what to do. Retrying does not help. */
-export class UnusableDatabase extends Error {
-  override readonly name = 'UnusableDatabase';
-}
 
 /**
  * Applies what is missing; before a migration that takes something away the file is copied. Two processes may do so at a time: the second waits, and finds nothing left to do.

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { METRIC_TYPES } from '../../core/metric.ts';
 import { parseTimestamp } from '../../core/timestamp.ts';
+import { InvalidQuery } from './errors.ts';
 
 /** The names, with a sentence for help texts and OpenAPI. */
 export const QUERIES = {
@@ -18,11 +19,6 @@ export const QUERIES = {
   events: 'Single metrics, newest first (view, and filters by column)',
 } as const;
 export type QueryName = keyof typeof QUERIES;
-
-/** A parameter that cannot be read; the message names it, and what was expected. */
-export class InvalidQuery extends Error {
-  override readonly name = 'InvalidQuery';
-}
 
 /** Answered from single rows; the others are from rollups. */
 export const isAboutRows = (name: QueryName): boolean => name === 'events' || name === 'user';

@@ -1,10 +1,11 @@
 /** What the reader's thread does on request. It opens the database for reading only. */
 import type Database from 'better-sqlite3';
-import { openForReading } from './database.ts';
+import { openForReading } from './open-for-reading.ts';
 import { guardFile } from './database-file.ts';
 import type { QueryName, QueryParameters } from './query-names.ts';
 import { filledDays, rebuildDay, type RebuiltDay } from './rebuild-day.ts';
 import type { Cutoffs, RetentionPolicy } from './retention-policies.ts';
+import { readPolicies } from './retention-table.ts';
 import type { RollupCaps } from './rollup-writer.ts';
 import { type QueryAnswer, runQuery } from './run-query.ts';
 import { databaseSize, eventStats, type EventStats, type Ranges, rowsBefore } from './table-stats.ts';
@@ -26,6 +27,7 @@ export function createReaderMethods({ path }: { readonly path: string }) {
   }
 
   return {
+    policies: (): RetentionPolicy[] => readPolicies(use()),
     eventStats: (): EventStats => eventStats(use()),
     rowsBefore: (cutoffs: Cutoffs): Ranges => rowsBefore(use(), cutoffs),
     size: () => databaseSize(use(), path),

@@ -1,4 +1,4 @@
-/** The stored retention policies, read and changed by the writer's thread. */
+/** The stored retention policies: read by whoever has the database open, changed by the writer's thread. */
 import type Database from 'better-sqlite3';
 import {
   defaultRetentionDays,
@@ -25,8 +25,17 @@ interface Row {
   readonly is_active: number;
 }
 
-export function openRetentionPolicies(db: Database.Database): RetentionPoliciesTable {
+/** The policies as any connection sees them, in the order of RETENTION_TABLES. */
+export function readPolicies(db: Database.Database): RetentionPolicy[] {
   const select = db.prepare<[], Row>('SELECT table_name, retention_days, is_active FROM retention_policies');
+  const rows = new Map(select.all().map((row) => [row.table_name, row]));
+  return RETENTION_TABLES.flatMap((table) => {
+    const row = rows.get(table);
+    return row === undefined ? [] : [{ table, retentionDays: row.retention_days, isActive: row.is_active === 1 }];
+  });
+}
+
+export function openRetentionPolicies(db: Database.Database): RetentionPoliciesTable {
   const setDefault = db.prepare(
     `INSERT INTO retention_policies (table_name, retention_days, is_active, is_custom, updated_at) VALUES (?, ?, 1, 0, ?)
      ON CONFLICT (table_name) DO UPDATE SET retention_days = excluded.retention_days, updated_at = excluded.updated_at
@@ -36,13 +45,7 @@ export function openRetentionPolicies(db: Database.Database): RetentionPoliciesT
     `UPDATE retention_policies SET retention_days = coalesce(?, retention_days), is_active = coalesce(?, is_active),
        is_custom = is_custom OR ? IS NOT NULL, updated_at = ? WHERE table_name = ?`,
   );
-  const list = (): RetentionPolicy[] => {
-    const rows = new Map(select.all().map((row) => [row.table_name, row]));
-    return RETENTION_TABLES.flatMap((table) => {
-      const row = rows.get(table);
-      return row === undefined ? [] : [{ table, retentionDays: row.retention_days, isActive: row.is_active === 1 }];
-    });
-  };
+  const list = (): RetentionPolicy[] => readPolicies(db);
   return {
     list,
     applyDefaults: db.transaction((rawDays: number, at: number) => {

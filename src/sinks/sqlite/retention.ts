@@ -1,6 +1,7 @@
 /** Retention as the gateway and its operators use it: policies, preview, cleanup, statistics. Calls cross to the database's threads. */
 import type { MetricType } from '../../core/metric.ts';
 import { type CleanupOptions, type CleanupReport, runCleanup } from './cleanup.ts';
+import type { Readers } from './history.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
 import type { ReaderMethods } from './reader-methods.ts';
 import {
@@ -22,7 +23,7 @@ import type { WriterMethods } from './writer-methods.ts';
 /** What the thread-crossing calls need of a store. */
 export interface RetentionBackend {
   readonly writer: WorkerClient<WriterMethods>;
-  readonly reader: () => Promise<WorkerClient<ReaderMethods>>;
+  readonly readers: Readers;
   /** Keeps cleanups from each other, and from what relies on no row going meanwhile. */
   readonly alone: OneAtATime;
 }
@@ -71,15 +72,22 @@ const timeOf = (timestamp: number | null | undefined): string | null =>
 
 /** @param known the policies as last heard of, kept current by the store */
 export function createRetention(
-  { writer, reader, alone }: RetentionBackend,
+  { writer, readers, alone }: RetentionBackend,
   known: () => readonly RetentionPolicy[],
 ): Retention {
+  // From a reader: the writer may have a batch of many metrics under way, which takes longer than an answer should.
+  // But the writer puts a database back that was deleted.
+  const policiesNow = async (): Promise<RetentionPolicy[]> => {
+    const reader = await readers.rollups();
+    return reader.call('policies', []).catch(() => writer.call('listPolicies', []));
+  };
+
   const preview: Retention['preview'] = async (now, only) => {
-    const policies = await writer.call('listPolicies', []);
-    const from = await reader();
+    const policies = await policiesNow();
+    const [rollups, rows] = await Promise.all([readers.rollups(), readers.rows()]);
     const [before, all] = await Promise.all([
-      from.call('rowsBefore', [cutoffsOf(policies, now)]),
-      from.call('eventStats', []),
+      rows.call('rowsBefore', [cutoffsOf(policies, now)]),
+      rollups.call('eventStats', []),
     ]);
     const result: Partial<Record<RetentionTable, TablePreview>> = {};
     for (const table of RETENTION_TABLES) {
@@ -101,7 +109,7 @@ export function createRetention(
 
   return {
     applyDefaults: (rawDays, now) => writer.call('applyDefaultPolicies', [rawDays, now]),
-    policies: () => writer.call('listPolicies', []),
+    policies: policiesNow,
     update: async (table, change, now) => {
       const { retentionDays } = change;
       if (
@@ -125,8 +133,8 @@ export function createRetention(
       return options.dryRun === true ? run() : alone(run);
     },
     stats: async () => {
-      const policies = await writer.call('listPolicies', []);
-      const all = await (await reader()).call('eventStats', []);
+      const policies = await policiesNow();
+      const all = await (await readers.rollups()).call('eventStats', []);
       return Object.fromEntries(
         RETENTION_TABLES.map((table) => {
           const { rows, oldest, newest } = rangeOf(all, table);
@@ -145,6 +153,6 @@ export function createRetention(
         }),
       ) as Record<RetentionTable, TableStats>;
     },
-    size: async () => (await reader()).call('size', []),
+    size: async () => (await readers.rollups()).call('size', []),
   };
 }

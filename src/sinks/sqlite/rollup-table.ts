@@ -30,10 +30,10 @@ export interface RollupTable {
   readonly add: (event: Rolled, series: RollupSeries) => void;
   /** Writes what has changed; call inside the transaction. */
   readonly flush: () => void;
-  /** Puts rows in the place of a bucket's; nothing of it may be in memory. */
+  /** Puts rows in the place of a bucket's; call inside a transaction, after `flush`. */
   readonly replace: (bucket: number, rows: readonly RebuiltRow[]) => void;
   readonly reset: () => void;
-  /** Rows in memory. */
+  /** Rows in memory, roughly: those of replaced buckets count until the next reset. */
   readonly size: () => number;
 }
 
@@ -58,7 +58,8 @@ export function openRollupTable(
       `SELECT count(*) FROM ${table} r WHERE r.bucket = ? AND NOT (SELECT s.overflow FROM rollup_series s WHERE s.id = r.series_id)`,
     )
     .pluck();
-  const remove = db.prepare(`DELETE FROM ${table} WHERE bucket = ?`);
+  const storedSeries = db.prepare<[number], number>(`SELECT series_id FROM ${table} WHERE bucket = ?`).pluck();
+  const remove = db.prepare(`DELETE FROM ${table} WHERE bucket = ? AND series_id = ?`);
   // Not INSERT OR REPLACE: that deletes the row it replaces past the trigger which counts rows.
   const values = ROLLUP_VALUE_COLUMNS.split(', ').map((column) => `${column} = excluded.${column}`);
   const store = db.prepare(
@@ -150,11 +151,17 @@ export function openRollupTable(
       dirty = [];
     },
     replace: (bucket, rows) => {
-      remove.run(bucket);
+      buckets.delete(bucket);
+      // Over what is there: to delete all and insert anew would count each row down and up.
+      const left = new Set(storedSeries.all(bucket));
+      // Each leaves a series in memory.
+      cached += rows.length;
       for (const { series, overflow, values } of rows) {
         const { id } = seriesTable.entry(series.key, bucket, () => [series.type, Number(overflow), ...series.values]);
         store.run(bucket, id, ...values);
+        left.delete(id);
       }
+      for (const id of left) remove.run(bucket, id);
     },
     reset: () => {
       buckets.clear();

@@ -7,7 +7,8 @@ import { overTime } from './queries/over-time.ts';
 import { type Cursor, filtersOf, rawEvents, userEvents } from './queries/raw-events.ts';
 import { type RollupLabel, type RollupRange, widen } from './queries/rollup-reader.ts';
 import { trend } from './queries/trend.ts';
-import { InvalidQuery, type QueryName, type QueryParameters } from './query-names.ts';
+import { InvalidQuery } from './errors.ts';
+import type { QueryName, QueryParameters } from './query-names.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 
 export interface QueryAnswer {

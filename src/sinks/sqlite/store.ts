@@ -15,7 +15,7 @@ import type { ReaderMethods } from './reader-methods.ts';
 import { backfill, type BackfillOptions, type BackfillReport } from './backfill.ts';
 import { backupDatabase } from './backup.ts';
 import { importLegacy, type ImportOptions, type ImportReport } from './import-legacy.ts';
-import { createHistory, type History } from './history.ts';
+import { createHistory, type History, type Readers } from './history.ts';
 import { createRetention, type Retention } from './retention.ts';
 import type { RetentionPolicy } from './retention-policies.ts';
 import { startWorker, type WorkerClient } from './worker-client.ts';
@@ -38,6 +38,11 @@ export interface Store {
   readonly keys: KeyCalls;
   readonly retention: Retention;
   readonly history: History;
+  /**
+   * Starts the thread that answers from rollups, so that the first question does not wait for that. Should it not start,
+   * the next question tries again and tells.
+   */
+  readonly prepareHistory: () => void;
   /** Rebuilds the rollups that lie wholly inside the raw retention; the numbers come out the same. */
   readonly backfill: (options: BackfillOptions) => Promise<BackfillReport>;
   /** Imports the database of the metrics service that this gateway replaces. */
@@ -78,6 +83,7 @@ interface Shared {
   readonly alone: OneAtATime;
   readonly retention: Retention;
   readonly history: History;
+  readonly readers: Readers;
   readonly listeners: Set<KeyListener>;
   openings: number;
 }
@@ -118,6 +124,9 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,
     history: shared.history,
+    prepareHistory: () => {
+      shared.readers.rollups().catch(() => undefined);
+    },
     backfill: (options) =>
       shared.alone(async () => {
         // A reader of its own: counting a day may take seconds, for which no question shall wait.
@@ -190,10 +199,11 @@ async function openShared(path: string, { log }: StoreOptions): Promise<Shared> 
       const rollups = openReader(path, log);
       const rows = openReader(path, log);
       const alone = oneAtATime();
-      const retention = createRetention({ writer: client, reader: rollups.reader, alone }, () => policies);
-      const history = createHistory({ rollups: rollups.reader, rows: rows.reader }, () => policies);
+      const readers: Readers = { rollups: rollups.reader, rows: rows.reader };
+      const retention = createRetention({ writer: client, readers, alone }, () => policies);
+      const history = createHistory(readers, () => policies);
       const closeReaders = () => Promise.all([rollups.closeReader(), rows.closeReader()]);
-      return { settings, client, listeners, closeReaders, alone, retention, history, openings: 0 };
+      return { settings, client, listeners, closeReaders, alone, retention, history, readers, openings: 0 };
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const isLocked = typeof code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(code);

@@ -1,8 +1,7 @@
 /** Calls into a worker thread as promises. A thread that dies fails its calls and is started again by the next one. */
 import { Worker } from 'node:worker_threads';
 import { Rewind, Unacceptable } from '../../core/sink.ts';
-import { UnusableDatabase } from './migrate.ts';
-import { InvalidQuery } from './query-names.ts';
+import { InvalidQuery, UnusableDatabase } from './errors.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
 import { YOUNG_GENERATION_MB } from '../../core/young-generation.ts';
 

@@ -1,8 +1,7 @@
 /** The thread's side of worker-client.ts: answers calls one after the other. */
 import { parentPort } from 'node:worker_threads';
 import { Rewind, Unacceptable } from '../../core/sink.ts';
-import { UnusableDatabase } from './migrate.ts';
-import { InvalidQuery } from './query-names.ts';
+import { InvalidQuery, UnusableDatabase } from './errors.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
 
 /** Methods that a thread answers; `close` is called last. */

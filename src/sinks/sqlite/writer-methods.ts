@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../../core/journal.ts';
 import type { KeyChange, KeyRecord } from '../../core/key-store.ts';
 import type { DictionaryTable } from './cleanup-slices.ts';
+import { limitLog, LOG_PAGES, SHORT_LOG_PAGES } from './database.ts';
 import { readPart } from './rebuild-day.ts';
 import type { RetentionPolicy, RetentionTable } from './retention-policies.ts';
 import type { PolicyChange } from './retention-table.ts';
@@ -11,7 +12,7 @@ import { type ImportedPolicy, takePolicies } from './import-policies.ts';
 import type { ImportTable, StoredAnchor } from './import-table.ts';
 import type { KeysTable, StoredKey } from './keys-table.ts';
 import type { LegacyPolicy } from './legacy-rows.ts';
-import { openConnection } from './writer-connection.ts';
+import { openConnection, type OpenDatabase } from './writer-connection.ts';
 import { releaseRecords } from '../../core/record-transfer.ts';
 
 export interface WriterSettings {
@@ -33,11 +34,8 @@ export interface WriterEvents {
 /** A result with the time for which its making held the writer. */
 export type Held<T> = T & { readonly heldMs: number };
 
-function held<T extends object>(work: () => T): Held<T> {
-  const from = performance.now();
-  const result = work();
-  return { ...result, heldMs: performance.now() - from };
-}
+/** Counting a day for the backfill, between two of its slices, takes a second or two. */
+const SLICES_END_AFTER_MS = 10_000;
 
 export type WriterMethods = ReturnType<typeof createWriterMethods>;
 
@@ -77,6 +75,26 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
     if (before === keyGeneration) keyGeneration = keys.generation();
     events.keys(changed(result), false);
     return result;
+  }
+  /** When a slice ran last; Infinity: the log may grow. */
+  let lastSliceAt = Number.POSITIVE_INFINITY;
+  /**
+   * Runs a slice of long work, and says for how long it held the writer. From here to the end of the work the log stays short:
+   * also the batches between slices take their own pages out of it, as else the next slice would.
+   */
+  function held<T extends object>(work: (open: OpenDatabase) => T): Held<T> {
+    const from = performance.now();
+    const open = use();
+    lastSliceAt = from;
+    limitLog(open.db, SHORT_LOG_PAGES);
+    const result = work(open);
+    return { ...result, heldMs: performance.now() - from };
+  }
+  /** Lets the log grow again once no slice has come for longer than a slice takes to be made. */
+  function endSlices(): void {
+    if (performance.now() - lastSliceAt < SLICES_END_AFTER_MS) return;
+    lastSliceAt = Number.POSITIVE_INFINITY;
+    limitLog(use().db, LOG_PAGES);
   }
   const asList = (key: StoredKey | undefined): StoredKey[] => (key === undefined ? [] : [key]);
 
@@ -127,17 +145,13 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
     updatePolicy: (table: RetentionTable, change: PolicyChange, at: number): RetentionPolicy[] =>
       publishPolicies(use().policies.update(table, change, at)),
 
-    deleteEvents: (cutoff: number) => held(() => use().cleanup.deleteEvents(cutoff)),
+    deleteEvents: (cutoff: number) => held(({ cleanup }) => cleanup.deleteEvents(cutoff)),
     deleteEventsOfType: (type: number, cutoff: number, cursor: number) =>
-      held(() => use().cleanup.deleteEventsOfType(type, cutoff, cursor)),
+      held(({ cleanup }) => cleanup.deleteEventsOfType(type, cutoff, cursor)),
     deleteRollups: (table: 'rollup_hourly' | 'rollup_daily', cutoff: number) =>
-      held(() => {
-        const { writer, cleanup } = use();
-        return writer.exclusively('rollups', () => cleanup.deleteRollups(table, cutoff));
-      }),
+      held(({ writer, cleanup }) => writer.exclusively('rollups', () => cleanup.deleteRollups(table, cutoff))),
     deleteUnused: (table: DictionaryTable, cutoff: number, cursor: number) =>
-      held(() => {
-        const { writer, cleanup } = use();
+      held(({ writer, cleanup }) => {
         const { ids, done, cursor: next } = cleanup.findUnused(table, cutoff, cursor);
         if (ids.length > 0) writer.exclusively('all', () => cleanup.deleteRows(table, ids));
         return { deleted: ids.length, done, cursor: next };
@@ -160,14 +174,15 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
     },
     rollupCaps: (): RollupCaps => caps,
     replaceRollups: (part: Uint8Array, seenId: number) =>
-      held(() => {
-        use().writer.replaceRollups(readPart(part), seenId);
+      held(({ writer }) => {
+        writer.replaceRollups(readPart(part), seenId);
         return {};
       }),
-    shrink: () => held(() => use().cleanup.shrink()),
+    shrink: () => held(({ cleanup }) => cleanup.shrink()),
 
     /** Looks for changes by other processes; cheap where there are none. */
     poll: (): void => {
+      endSlices();
       const version = readDataVersion();
       if (version === dataVersion) return;
       dataVersion = version;

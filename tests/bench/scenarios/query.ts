@@ -1,5 +1,5 @@
 /** The questions that can be asked by name, on 30 days and 5 million rows; baseline: one scan of the rows for the first of them. */
-import { openForReading } from '../../../src/sinks/sqlite/database.ts';
+import { openForReading } from '../../../src/sinks/sqlite/open-for-reading.ts';
 import { QUERIES, type QueryName, readParameters } from '../../../src/sinks/sqlite/query-names.ts';
 import { runQuery } from '../../../src/sinks/sqlite/run-query.ts';
 import { filledDatabase } from '../filled-database.ts';

@@ -1,4 +1,5 @@
 /** Answers from the history agree with what plain counting over the same events says. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -154,6 +155,24 @@ t.test('a range that begins and ends within days adds hours to whole days', asyn
     { numRuns: 40 },
   );
   t.pass('40 ranges');
+});
+
+t.test('the thread for answers from rollups may be started before the first question', async (t) => {
+  const started: unknown[] = [];
+  const count = (message: unknown): unknown => started.push(message);
+  subscribe('worker_threads', count);
+  t.teardown(() => unsubscribe('worker_threads', count));
+  const other = await openStore(join(folderOf(t), 'metrics.db'), { log: memoryLog() });
+  t.equal(started.length, 1, 'the writer');
+  other.prepareHistory();
+  t.equal(started.length, 2, 'the reader');
+  t.strictSame((await other.history.ask('top-tools', {}, NOW)).rows, []);
+  await other.retention.stats();
+  t.equal(started.length, 2, 'which answers');
+  await other.close();
+  const closedAtOnce = await openStore(join(folderOf(t), 'other.db'), { log: memoryLog() });
+  closedAtOnce.prepareHistory();
+  await closedAtOnce.close();
 });
 
 t.test('protocol flows and errors by code', async (t) => {

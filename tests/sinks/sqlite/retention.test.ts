@@ -252,6 +252,10 @@ t.test('statistics agree with counting, rare types and rollups included, whateve
     t.match(stats.discovery_metrics, { oldest_record: time, newest_record: time });
   };
   await check('at first');
+  const { metrics, discovery_metrics: discovery } = await store.retention.preview(NOW + 95 * DAY);
+  t.match(metrics, { records_to_delete: 12_001, oldest_record_to_delete: new Date(start).toISOString() });
+  const only = new Date(NOW - DAY).toISOString();
+  t.match(discovery, { records_to_delete: 1, oldest_record_to_delete: only, newest_record_to_delete: only });
   await store.retention.cleanup({ now: NOW });
   await check('after a cleanup');
   const db = new Database(path);
@@ -260,4 +264,53 @@ t.test('statistics agree with counting, rare types and rollups included, whateve
   await check('after rollups were deleted by hand');
   await store.backfill({ now: NOW });
   await check('after a backfill');
+});
+
+t.test('statistics, policies and preview wait for no batch that is being written', async (t) => {
+  const { store, write, path } = await open(t);
+  await write([metric('auth_request', NOW - 100 * DAY)]);
+  // Their threads' start is not what is tried here.
+  await store.retention.preview(NOW);
+  const other = new Database(path);
+  other.exec('BEGIN IMMEDIATE');
+  const underWay = write([metric('auth_request', NOW)]).then(
+    () => 'the batch was first',
+    () => 'the batch was first',
+  );
+  const read = Promise.all([
+    store.retention.stats(),
+    store.retention.policies(),
+    store.retention.preview(NOW),
+    store.retention.size(),
+  ]);
+  t.equal(await Promise.race([underWay, read.then(() => 'they were first')]), 'they were first');
+  const [stats, policies, preview] = await read;
+  t.equal(stats.metrics.record_count, 1);
+  t.equal(policies.length, 7);
+  t.equal(preview.metrics?.records_to_delete, 1);
+  other.exec('ROLLBACK');
+  other.close();
+  await underWay;
+});
+
+t.test('the write-ahead log stays short while cleanup and rebuild go on', async (t) => {
+  const { store, write, path, count } = await open(t);
+  const logBytes = (): number => statSync(`${path}-wal`).size;
+  const many = (from: number): JsonMetric[] =>
+    Array.from({ length: 20_000 }, (_, at) => ({
+      ...metric('auth_request', from + at * 1000, { user_hash: `u${at}` }),
+      metadata: { text: 'x'.repeat(200) },
+    }));
+  await write(many(NOW - 100 * DAY));
+  await write(many(NOW - DAY));
+  const before = logBytes();
+  t.ok(before > 8 * 1024 ** 2, `${before} bytes without slices`);
+  // Closed by the last to leave, the log is gone; what comes now begins a new one.
+  await store.close();
+  const again = await openStore(path, { log: memoryLog() });
+  t.teardown(() => again.close());
+  await again.retention.cleanup({ now: NOW });
+  await again.backfill({ now: NOW });
+  t.equal(count('metrics'), 20_000);
+  t.ok(logBytes() < 6 * 1024 ** 2, `${logBytes()} bytes with them`);
 });

@@ -201,3 +201,26 @@ t.test('events that arrive during a rebuild are counted once', async (t) => {
     t.strictSame(query(path, `SELECT sum(count) AS n FROM ${view}`), [{ n: 320 }], view);
   }
 });
+
+t.test('what is written after a rebuild adds to the rebuilt rows, not to what was remembered of them', async (t) => {
+  const { write, path, store } = await open(t);
+  const counts = (): unknown[] =>
+    ['metrics_hourly', 'metrics_daily'].flatMap((view) =>
+      query(path, `SELECT tool_name, count FROM ${view} ORDER BY 1`),
+    );
+  await write([tool(NOW, 1, 'a'), tool(NOW, 1, 'a'), tool(NOW, 1, 'a'), tool(NOW, 1, 'b')]);
+  const db = new Database(path);
+  db.exec('DELETE FROM events WHERE id IN (2, 4)');
+  db.close();
+  await store.backfill({ now: NOW });
+  t.strictSame(
+    counts(),
+    Array.from({ length: 2 }, () => ({ tool_name: 'a', count: 2 })),
+  );
+  await write([tool(NOW, 1, 'a'), tool(NOW, 1, 'b')]);
+  const both = [
+    { tool_name: 'a', count: 3 },
+    { tool_name: 'b', count: 1 },
+  ];
+  t.strictSame(counts(), [...both, ...both]);
+});

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import type { JsonBody } from '../../../src/core/json-events.ts';
 import { Rewind } from '../../../src/core/sink.ts';
 import { openKeyStore } from '../../../src/sinks/sqlite/key-store.ts';
-import { UnusableDatabase } from '../../../src/sinks/sqlite/migrate.ts';
+import { UnusableDatabase } from '../../../src/sinks/sqlite/errors.ts';
 import { sqlite } from '../../../src/sinks/sqlite/sqlite.ts';
 import { openStore } from '../../../src/sinks/sqlite/store.ts';
 import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
@@ -40,6 +40,9 @@ t.test('a deleted database is written back whole', async (t) => {
     [{ message: /was deleted while in use/ }],
   );
   await store.write([record(body(3))], end());
+  t.strictSame(values(), [1, 2, 3]);
+  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix);
+  t.equal((await store.retention.stats()).metrics.record_count, 3, 'also when it is only asked');
   t.strictSame(values(), [1, 2, 3]);
 });
 
