@@ -109,7 +109,7 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
     hashUser: (id) => hashUser(id, resolved.userHashSalt),
     flush: async (given) => sender?.flush(timeoutOf(given)),
     shutdown: async (given) => sender?.shutdown(timeoutOf(given)),
-    stats: () => ({ ...stats, dropped: { ...stats.dropped } }),
+    stats: () => structuredClone(stats),
     warn,
   };
 }

@@ -33,7 +33,23 @@ function dimension(value: unknown, longest: number): unknown {
 /** Metadata is any JSON that is short enough; text is cut. */
 function metadatum(value: unknown): unknown {
   if (typeof value === 'string') return cut(value, MAX_METADATA_CHARACTERS);
+  if (typeof value === 'number') return value;
   return JSON.stringify(value ?? undefined)?.length > MAX_METADATA_CHARACTERS ? undefined : (value ?? undefined);
+}
+
+/** The start of the last time that was written, up to its second: most metrics share it with the one before. */
+let second = NaN;
+let secondText = '';
+
+/** ISO 8601, as `Date` has it. @throws RangeError for a time beyond those of `Date` */
+function timeText(timestamp: number): string {
+  const since = Math.floor(timestamp / 1000);
+  if (since !== second) {
+    secondText = new Date(since * 1000).toISOString().slice(0, -4);
+    second = since;
+  }
+  // The 1 in front keeps the zeros until it is cut off.
+  return `${secondText}${`${(timestamp - since * 1000 + 1000) | 0}`.slice(1)}Z`;
 }
 
 /** Adds a caller's own fields behind the metric's, which they neither replace nor push out. */
@@ -55,12 +71,28 @@ function addFurther(
   }
 }
 
+type Names = ReadonlyArray<readonly [field: string, wire: string]>;
+
 /** `userHash` is `user_hash` on the wire; `a:b` is field `a` under the name `b`. */
-function readNames(names: string): readonly (readonly [field: string, wire: string])[] {
+function readNames(names: string): Names {
   return names.split(' ').map((name) => {
     const [field = '', wire = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = name.split(':');
     return [field, wire];
   });
+}
+
+/** The fields of these names that have a value, under their names on the wire. */
+function pick(
+  fields: Readonly<Record<string, unknown>>,
+  names: Names,
+  valueOf: (value: unknown, field: string) => unknown,
+): Record<string, unknown> {
+  const picked: Record<string, unknown> = {};
+  for (const [field, wire] of names) {
+    const value = valueOf(fields[field], field);
+    if (value !== undefined) picked[wire] = value;
+  }
+  return picked;
 }
 
 /**
@@ -81,22 +113,17 @@ export function createEncoder(
   return (given, value) => {
     const fields = given as Readonly<Record<string, unknown>>;
     if (!Number.isFinite(value)) throw new TypeError(`value of ${type} is not finite`);
-    const own: Record<string, unknown> = {};
-    for (const [field, wire] of dimensionNames) {
-      const limited = dimension(fields[field], field === 'query' ? maxQuery : MAX_TEXT);
-      if (limited !== undefined) own[wire] = limited;
-    }
-    const extra: Record<string, unknown> = {};
-    for (const [field, wire] of metadataNames) {
-      const limited = metadatum(fields[field]);
-      // Codes are words, whether a caller has them as numbers or not.
-      if (limited !== undefined)
-        extra[wire] = typeof limited === 'number' && field === 'errorCode' ? `${limited}` : limited;
-    }
+    const own = pick(fields, dimensionNames, (value, field) =>
+      dimension(value, field === 'query' ? maxQuery : MAX_TEXT),
+    );
+    // Codes are words, whether a caller has them as numbers or not.
+    const extra = pick(fields, metadataNames, (value, field) =>
+      metadatum(field === 'errorCode' && typeof value === 'number' ? `${value}` : value),
+    );
     addFurther(own, fields['dimensions'], MAX_DIMENSIONS, cleanKey, dimension);
     addFurther(extra, fields['metadata'], MAX_METADATA, (key) => cut(key, MAX_KEY), metadatum);
     const { durationMs, timestamp } = fields;
-    const at = new Date(typeof timestamp === 'number' ? timestamp : Date.now()).toISOString();
+    const at = timeText(typeof timestamp === 'number' ? timestamp : Date.now());
     return `{"type":"${type}","timestamp":"${at}","value":${value},${
       Number.isFinite(durationMs) ? `"duration_ms":${between(durationMs as number, 0, 0, LONGEST_DURATION_MS)},` : ''
     }"dimensions":${JSON.stringify(own)},"metadata":${JSON.stringify(extra)}}`;

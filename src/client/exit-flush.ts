@@ -7,7 +7,9 @@ import { host } from './runtime.ts';
 const pending = new Set<() => Promise<void>>();
 let listening = false;
 
-function listen(): void {
+/** Has `flush` called before the process ends, until `cancelExitFlush`. */
+export function requestExitFlush(flush: () => Promise<void>): void {
+  pending.add(flush);
   if (listening) return;
   listening = true;
   // The flush keeps the loop alive; once it drains, `beforeExit` comes again, and finds nothing pending.
@@ -17,12 +19,6 @@ function listen(): void {
     pending.clear();
     for (const flush of flushes) flush().catch(() => {});
   });
-}
-
-/** Has `flush` called before the process ends, until `cancelExitFlush`. */
-export function requestExitFlush(flush: () => Promise<void>): void {
-  pending.add(flush);
-  listen();
 }
 
 export function cancelExitFlush(flush: () => Promise<void>): void {

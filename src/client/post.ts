@@ -33,15 +33,12 @@ export async function sealBatch(head: string, metrics: readonly string[], now: n
     key: globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`,
     sealedAt: now,
   };
-  if (plain.length >= GZIP_FROM_BYTES && typeof CompressionStream === 'function') {
+  if (plain.length >= GZIP_FROM_BYTES) {
     try {
-      const { readable, writable } = new CompressionStream('gzip');
-      const writer = writable.getWriter();
-      // What goes wrong here shows when the other end is read.
-      for (const step of [writer.write(plain), writer.close()]) step.catch(() => {});
-      return { ...batch, body: new Uint8Array(await new Response(readable).arrayBuffer()), gzip: true };
+      const compressed = new Blob([plain]).stream().pipeThrough(new CompressionStream('gzip'));
+      return { ...batch, body: new Uint8Array(await new Response(compressed).arrayBuffer()), gzip: true };
     } catch {
-      // A host without this format: the plain bytes do.
+      // A host without these streams or this format: the plain bytes do.
     }
   }
   return { ...batch, body: plain, gzip: false };

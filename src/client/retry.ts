@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS = 3_600_000;
 /** Between half and all of 250 ms × 2^attempt, at most 30 s: a restarted gateway is not met by all its clients at once. */
 export function backoffMs(attempt: number): number {
   const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
-  return ceiling / 2 + Math.random() * (ceiling / 2);
+  return (ceiling * (1 + Math.random())) / 2;
 }
 
 /**

@@ -17,8 +17,7 @@ export const host = globalThis as unknown as HostGlobals;
 /** Reads an environment variable; empty counts as absent, and so does a host that refuses to tell (Deno without permission). */
 export function environmentVariable(name: string): string | undefined {
   try {
-    const value = host.process?.env?.[name];
-    return value === undefined || value === '' ? undefined : value;
+    return host.process?.env?.[name] || undefined;
   } catch {
     return undefined;
   }

@@ -150,9 +150,8 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     const deadline = monotonicNow() + timeoutMs;
     flushTarget = Math.max(flushTarget, target);
     notBefore = askedUntil;
-    let expire = (): void => {};
-    const expired = new Promise<void>((resolve) => (expire = resolve));
-    const end = setTimeout(expire, timeoutMs);
+    let end: ReturnType<typeof setTimeout> | undefined;
+    const expired = new Promise<void>((resolve) => (end = setTimeout(resolve, timeoutMs)));
     while (settled() < target && monotonicNow() < deadline) {
       await Promise.race([run(), expired]);
       const pauseMs = notBefore - monotonicNow();

@@ -26,10 +26,10 @@ t.test('a call of an instrumented MCP server costs less than three plain ones', 
 });
 
 t.test('a request through the middleware costs less than two plain ones, whatever the gateway does', async (t) => {
-  for (const { gateway, plain, added, ratio } of await requestCosts(20, 400)) {
+  for (const { framework, gateway, plain, added, ratio } of await requestCosts(20, 400)) {
     t.comment(
-      `gateway ${gateway}: +${added.p50.toFixed(1)} µs at p50 (goal: 50; × ${ratio.toFixed(2)}), +${added.p99.toFixed(1)} µs at p99 (goal: 500); plain ${plain.p50.toFixed(0)} and ${plain.p99.toFixed(0)} µs`,
+      `${framework} with the gateway ${gateway}: +${added.p50.toFixed(1)} µs at p50 (goal: 50; × ${ratio.toFixed(2)}), +${added.p99.toFixed(1)} µs at p99 (goal: 500); plain ${plain.p50.toFixed(0)} and ${plain.p99.toFixed(0)} µs`,
     );
-    t.ok(ratio < 2, `with the gateway ${gateway}`);
+    t.ok(ratio < 2, `${framework} with the gateway ${gateway}`);
   }
 });

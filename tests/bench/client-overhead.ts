@@ -1,6 +1,6 @@
 /**
- * What the client costs a service: one recording, and a request through the middleware while the gateway is up, slow,
- * refusing or absent, against the same requests without, taken in turns in the same run. A request during which the
+ * What the client costs a service: one recording, and a request through the middleware of node:http and of Hono while the
+ * gateway is up, slow, refusing or absent, against the same requests without, taken in turns in the same run. A request during which the
  * system took the processor away says nothing about either, and is left out.
  * `node --conditions=mcp-metrics-source tests/bench/client-overhead.ts [--json] [--rounds 10] [--requests 500]`
  */
@@ -11,10 +11,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { getRequestListener } from '@hono/node-server';
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { McpServer } from '@modelcontextprotocol/server';
+import { Hono } from 'hono';
 import { createMetricsClient, type MetricsClient } from '../../src/client/index.ts';
-import { authMetrics } from '../../src/client/http/node.ts';
+import { authMetrics as honoMetrics } from '../../src/client/http/hono.ts';
+import { authMetrics as nodeMetrics } from '../../src/client/http/node.ts';
 import { instrumentMcpServer } from '../../src/client/mcp/index.ts';
 import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
@@ -35,6 +38,7 @@ interface Quantiles {
 }
 
 export interface RequestCost {
+  readonly framework: string;
   readonly gateway: string;
   /** Undisturbed ones, of each kind. */
   readonly requests: number;
@@ -168,21 +172,39 @@ async function requests(url: string, agent: Agent, count: number): Promise<numbe
   return took;
 }
 
-export async function requestCost(
+/** The same service without the middleware and with it. */
+type Listeners = Readonly<Record<'plain' | 'measured', RequestListener>>;
+
+function nodeListeners(client: MetricsClient): Listeners {
+  const plain: RequestListener = (_, response) => void response.end('{"ok":true}');
+  const middleware = nodeMetrics({ client });
+  const measured: RequestListener = (request, response) => {
+    middleware(request, response);
+    plain(request, response);
+  };
+  return { plain, measured };
+}
+
+function honoListeners(client: MetricsClient): Listeners {
+  const plain = new Hono().get('/', (context) => context.body('{"ok":true}'));
+  const measured = new Hono().use(honoMetrics({ client })).get('/', (context) => context.body('{"ok":true}'));
+  const listener = ({ fetch }: Hono): RequestListener => {
+    const answer = getRequestListener(fetch);
+    return (request, response) => void answer(request, response);
+  };
+  return { plain: listener(plain), measured: listener(measured) };
+}
+
+const FRAMEWORKS = { 'node:http': nodeListeners, Hono: honoListeners };
+
+async function requestCost(
+  framework: keyof typeof FRAMEWORKS,
   gateway: string,
   client: MetricsClient,
   rounds: number,
   perRound: number,
 ): Promise<RequestCost> {
-  const answer: RequestListener = (_, response) => void response.end('{"ok":true}');
-  const middleware = authMetrics({ client });
-  const listeners: Readonly<Record<'plain' | 'measured', RequestListener>> = {
-    plain: answer,
-    measured: (request, response) => {
-      middleware(request, response);
-      answer(request, response);
-    },
-  };
+  const listeners = FRAMEWORKS[framework](client);
   let listener = listeners.plain;
   const server = createServer((request, response) => listener(request, response));
   server.listen(0, '127.0.0.1');
@@ -208,6 +230,7 @@ export async function requestCost(
   };
   const [plain, measured] = [quantiles(took.plain), quantiles(took.measured)];
   return {
+    framework,
     gateway,
     requests: Math.min(took.plain.length, took.measured.length),
     plain,
@@ -225,7 +248,7 @@ async function standIn(answer: string): Promise<{ url: string; stop: () => Promi
   return { url: `http://127.0.0.1:${port}`, stop: () => child.stop('SIGKILL') };
 }
 
-/** All four states of a gateway, one after the other. */
+/** Both frameworks and all four states of a gateway, one after the other. */
 export async function requestCosts(rounds: number, perRound: number): Promise<RequestCost[]> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'client-overhead-'));
   const gateway = await startGateway({ dataDirectory });
@@ -239,10 +262,12 @@ export async function requestCosts(rounds: number, perRound: number): Promise<Re
       ['refusing', refusing.url],
       ['absent', 'http://127.0.0.1:9'],
     ] as const;
-    for (const [state, url] of states) {
-      const client = createMetricsClient({ url, apiKey: gateway.key, service: 'bench', onWarning: () => {} });
-      costs.push(await requestCost(state, client, rounds, perRound));
-      await client.shutdown({ timeoutMs: 1000 });
+    for (const framework of ['node:http', 'Hono'] as const) {
+      for (const [state, url] of states) {
+        const client = createMetricsClient({ url, apiKey: gateway.key, service: 'bench', onWarning: () => {} });
+        costs.push(await requestCost(framework, state, client, rounds, perRound));
+        await client.shutdown({ timeoutMs: 1000 });
+      }
     }
     return costs;
   } finally {
@@ -274,9 +299,9 @@ if (import.meta.main) {
     console.log(
       `a call of an instrumented MCP server: +${us(mcpCall.addedMicroseconds)} (× ${mcpCall.ratio.toFixed(2)} of ${us(mcpCall.plainMicroseconds)})`,
     );
-    for (const { gateway, requests, plain, added, ratio: times } of middleware) {
+    for (const { framework, gateway, requests, plain, added, ratio: times } of middleware) {
       console.log(
-        `gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}), ${requests} requests`,
+        `${framework.padEnd(9)} with the gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}), ${requests} requests`,
       );
     }
   }

@@ -150,6 +150,18 @@ t.test('what the gateway would turn away is brought within its limits', async (t
   t.equal(many!.dimensions['metric_name'], 'x');
 });
 
+t.test('a time stands as it was given, whatever the time of the metric before', async (t) => {
+  const start = Date.UTC(2026, 10, 27, 23, 59, 59);
+  const times = [start, start + 7, start + 80.9, start + 999, start + 1000, start, 0, -1, -1000, start + 50];
+  const metrics = await sent((client) => {
+    for (const timestamp of times) client.custom('x', { timestamp });
+  });
+  t.strictSame(
+    metrics.map(({ timestamp }) => timestamp),
+    times.map((time) => new Date(time).toISOString()),
+  );
+});
+
 t.test('a character is never cut in two', async (t) => {
   const [metric] = await sent((client) => client.custom('x', { dimensions: { face: `${'a'.repeat(199)}😀` } }));
   t.equal(metric!.dimensions['face'], 'a'.repeat(199));

@@ -53,6 +53,7 @@ export type Annotation = Partial<AuthRequestFields & RegistryOperationFields & T
   readonly user?: string;
 };
 
+const NOTHING: Annotation = {};
 const annotations = new WeakMap<object, Annotation>();
 
 /**
@@ -82,7 +83,7 @@ export function createReport<Raw extends object>(
     if (!client.enabled) return;
     try {
       if (ask(client, 'when', 'boolean', when, exchange) === false) return;
-      const { user: named, ...annotation } = annotations.get(exchange.raw) ?? {};
+      const { user: named, ...annotation } = annotations.get(exchange.raw) ?? NOTHING;
       const { status, aborted, durationMs } = exchange;
       const success =
         annotation.success ??
@@ -122,6 +123,6 @@ export function createKnownNames(): (name: string | undefined, success: boolean)
 
 /** The segments of an address' path, as they stand there. */
 export function pathSegments(address: string): readonly string[] {
-  const path = address.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '').split(/[?#]/, 1)[0] ?? '';
+  const path = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/]*)?([^?#]*)/i.exec(address)?.[1] ?? '';
   return path.split('/').filter((segment) => segment !== '');
 }

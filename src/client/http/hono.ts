@@ -35,7 +35,7 @@ export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) =
 /** Node's own response, which `@hono/node-server` hands over. */
 function nodeResponse({ env }: HonoContext): NodeResponse | undefined {
   const { outgoing } = (env ?? {}) as { outgoing?: NodeResponse };
-  return typeof outgoing?.once === 'function' ? outgoing : undefined;
+  return typeof outgoing?.on === 'function' ? outgoing : undefined;
 }
 
 const middleware =

@@ -18,7 +18,7 @@ export interface NodeResponse {
   /** HTTP/2 alone. */
   readonly stream?: unknown;
   readonly getHeader: (name: string) => unknown;
-  readonly once: (event: 'finish' | 'close', listener: () => void) => unknown;
+  readonly on: (event: 'finish' | 'close', listener: () => void) => unknown;
 }
 
 type WriteHead = (this: unknown, ...args: unknown[]) => unknown;
@@ -49,8 +49,8 @@ function routeOf(raw: object): string | undefined {
 
 /** Calls back, possibly twice, when an answer is complete or its connection is gone. HTTP/2 says `finish` either way; its stream knows better. */
 export function onAnswerEnd(response: NodeResponse, done: (aborted: boolean) => void): void {
-  response.once('finish', () => done(!response.writableEnded || member(response.stream, 'writableFinished') === false));
-  response.once('close', () => done(!(response.writableFinished ?? response.writableEnded)));
+  response.on('finish', () => done(!response.writableEnded || member(response.stream, 'writableFinished') === false));
+  response.on('close', () => done(!(response.writableFinished ?? response.writableEnded)));
 }
 
 /**
@@ -87,8 +87,9 @@ export function observeNode<Raw extends object>(
     report(exchange(aborted));
   };
 
-  const { writeHead } = response as unknown as { writeHead: WriteHead };
-  const observed: WriteHead = function (...args) {
+  const head = response as unknown as { writeHead: WriteHead };
+  const { writeHead } = head;
+  head.writeHead = function (...args) {
     headAt ??= monotonicNow();
     headArguments = args;
     const result = writeHead.apply(this, args);
@@ -96,6 +97,5 @@ export function observeNode<Raw extends object>(
     if (type?.startsWith('text/event-stream') === true) done(false);
     return result;
   };
-  Object.assign(response, { writeHead: observed });
   onAnswerEnd(response, done);
 }
