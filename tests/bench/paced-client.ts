@@ -1,9 +1,10 @@
 /**
- * Sends requests at even distances, whatever the server does, over a fixed number of connections; one that is late counts
- * from when it was due. Until its own code is compiled and its connections stand, it measures itself: those latencies are
+ * Sends requests at even distances, whatever the server does, over a fixed number of connections with one request under
+ * way on each; one that is late counts from when it was due. It writes and reads sockets itself: a client that costs as much
+ * as the server would measure itself on two cores. Until its code is compiled and its connections stand, latencies are
  * left out. A process of its own. One order by message, one result by message, then it ends.
  */
-import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { quantile } from './scenario.ts';
 
 export interface PacedOrder {
@@ -28,6 +29,51 @@ export interface PacedResult {
   readonly p999: number;
 }
 
+/** Sends a request and calls back with the status of its answer, 0 where the connection broke. */
+interface Connection {
+  readonly send: (request: Buffer, done: (status: number) => void) => void;
+  readonly close: () => void;
+}
+
+function open(host: string, port: number): Connection {
+  let socket: Socket | undefined;
+  let received = '';
+  let waiting: ((status: number) => void) | undefined;
+
+  const settle = (status: number): void => {
+    const done = waiting;
+    waiting = undefined;
+    received = '';
+    done?.(status);
+  };
+  const connected = (): Socket => {
+    const made = connect({ host, port, noDelay: true });
+    made.on('data', (chunk: Buffer) => {
+      received += chunk.toString('latin1');
+      const head = received.indexOf('\r\n\r\n');
+      if (head < 0) return;
+      // Answers to POST /metrics have a length.
+      const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1]);
+      if (received.length >= head + 4 + length) settle(Number(received.slice(9, 12)));
+    });
+    const gone = (): void => {
+      if (socket === made) socket = undefined;
+      settle(0);
+    };
+    made.on('error', () => {});
+    made.on('close', gone);
+    return made;
+  };
+  return {
+    send: (request, done) => {
+      waiting = done;
+      socket ??= connected();
+      socket.write(request);
+    },
+    close: () => socket?.destroy(),
+  };
+}
+
 /** @throws RangeError where there is no rate to keep */
 async function run({
   url,
@@ -39,54 +85,54 @@ async function run({
   warmUpSeconds,
 }: PacedOrder): Promise<PacedResult> {
   if (!(perSecond > 0)) throw new RangeError(`${perSecond} requests a second: expected a rate above 0`);
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const messages = bodies.map((text, at) => {
-    const body = Buffer.from(text);
-    const headers = {
-      'content-type': 'application/json',
-      'content-length': body.length,
-      'x-api-key': keys[at % keys.length],
-    };
-    return { body, headers };
-  });
+  const { hostname, port, pathname } = new URL(url);
+  const requests = bodies.map((body, at) =>
+    Buffer.from(
+      `POST ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nX-API-Key: ${keys[at % keys.length]}\r\n\r\n${body}`,
+    ),
+  );
+  const all = Array.from({ length: connections }, () => open(hostname, Number(port)));
+  const idle = [...all];
+  /** When each was due that no connection was free for. */
+  const late: number[] = [];
   const latencies: number[] = [];
   const counts = { ok: 0, refused: 0, failed: 0 };
-  const underWay = new Set<Promise<void>>();
-  const send = ({ body, headers }: (typeof messages)[number], due: number): Promise<void> =>
-    new Promise((resolve) => {
-      const fail = (): void => {
-        counts.failed += 1;
-        resolve();
-      };
-      const sent = request(url, { agent, method: 'POST', headers }, (response) => {
-        response.resume();
-        response.on('error', fail);
-        response.on('end', () => {
-          if (due >= start + warmUpSeconds * 1000) latencies.push(performance.now() - due);
-          const { statusCode } = response;
-          counts[statusCode === 200 ? 'ok' : statusCode === 503 ? 'refused' : 'failed'] += 1;
-          resolve();
-        });
-      });
-      sent.on('error', fail);
-      sent.end(body);
-    });
-  const start = performance.now();
   const total = Math.max(1, Math.round(seconds * perSecond));
+  const finished = Promise.withResolvers<void>();
+  const start = performance.now();
+  let sent = 0;
+  let answered = 0;
+
+  const send = (connection: Connection, due: number): void => {
+    const request = requests[sent % requests.length]!;
+    sent += 1;
+    connection.send(request, (status) => {
+      if (due >= start + warmUpSeconds * 1000) latencies.push(performance.now() - due);
+      counts[status === 200 ? 'ok' : status === 503 ? 'refused' : 'failed'] += 1;
+      answered += 1;
+      if (answered === total) finished.resolve();
+      const next = late.shift();
+      if (next === undefined) idle.push(connection);
+      else send(connection, next);
+    });
+  };
   for (let next = 0; next < total;) {
     const now = performance.now();
     for (; next < total && start + (next * 1000) / perSecond <= now; next += 1) {
-      const one = send(messages[next % messages.length]!, start + (next * 1000) / perSecond);
-      underWay.add(one);
-      one.finally(() => underWay.delete(one)).catch(() => {});
+      const due = start + (next * 1000) / perSecond;
+      const connection = idle.shift();
+      if (connection === undefined) late.push(due);
+      else send(connection, due);
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  await Promise.all(underWay);
-  agent.destroy();
+  await finished.promise;
+  const took = performance.now() - start;
+  for (const connection of all) connection.close();
   return {
     ...counts,
-    seconds: (performance.now() - start) / 1000,
+    seconds: took / 1000,
     p50: quantile(latencies, 0.5),
     p99: quantile(latencies, 0.99),
     p999: quantile(latencies, 0.999),

@@ -61,7 +61,11 @@ export async function untilEmpty(server: GatewayUnderTest): Promise<void> {
   });
 }
 
-/** @param perSecond metrics; @param seconds for so long, read by a scrape twenty times in each third */
+/** Between two readings, which are scrapes: Prometheus' interval, or oftener where the load is short. */
+const pauseMs = (seconds: number): number => Math.min(5000, (seconds * 1000) / READINGS);
+const READINGS = 12;
+
+/** @param perSecond metrics; @param seconds for so long */
 export async function steadyLoad(server: GatewayUnderTest, perSecond: number, seconds: number): Promise<SteadyLoad> {
   const readings: Reading[] = [];
   const before = threadCpu(server.pid);
@@ -70,7 +74,7 @@ export async function steadyLoad(server: GatewayUnderTest, perSecond: number, se
   void running.finally(() => (done = true)).catch(() => {});
   while (!done) {
     readings.push(await read(server));
-    await new Promise((resolve) => setTimeout(resolve, (seconds * 1000) / 60));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs(seconds)));
   }
   const { ok, refused, failed, seconds: took, p50, p99 } = await running;
   const after = threadCpu(server.pid);
