@@ -1,19 +1,8 @@
-/** The commands of `mcp-metrics`. Each is a thin layer over what the gateway itself uses. */
+/** `mcp-metrics` and its commands. */
 import { Command, Option } from 'commander';
 import { createLog, LOG_LEVELS, type LogLevel } from '../telemetry/log.ts';
 import { version } from '../version.ts';
 import { findConfig, loadConfig } from '../config.ts';
-import { withConnectionOptions } from './connection.ts';
-import { demoCommand } from './demo.ts';
-import { doctorCommand } from './doctor.ts';
-import { healthCommand } from './health.ts';
-import { journalCommand } from './journal.ts';
-import { keysCommand } from './keys.ts';
-import { maintenanceCommands } from './maintenance.ts';
-import { migrateCommand } from './migrate.ts';
-import { queryCommand } from './query.ts';
-import { retentionCommand } from './retention.ts';
-import { tailCommand } from './tail.ts';
 
 /** Commands are made by it, so that all of them end, and tell of wrong use, in its way. */
 export const program = new Command('mcp-metrics')
@@ -53,13 +42,8 @@ program
     process.stdout.write(`${path} is valid: ${names.join(' → ')}\n`);
   });
 
-keysCommand(program.command('keys'));
-retentionCommand(program.command('retention'));
-queryCommand(withConnectionOptions(program.command('query')));
-migrateCommand(program.command('migrate'));
-journalCommand(program.command('journal'));
-maintenanceCommands(program);
-healthCommand(withConnectionOptions(program.command('health')));
-tailCommand(withConnectionOptions(program.command('tail')));
-demoCommand(withConnectionOptions(program.command('demo')));
-doctorCommand(withConnectionOptions(program.command('doctor')));
+// A gateway starts without them, and so the sooner.
+if (process.argv[2] !== 'start') {
+  const { addCommands } = await import('./commands.ts');
+  addCommands(program);
+}
