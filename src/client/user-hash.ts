@@ -3,9 +3,10 @@
 /** Round constants, then the initial state: leading fraction bits of the primes' cube and square roots (section 4.2.2). */
 let constants: readonly [Int32Array, Int32Array] | undefined;
 
-// Kept from hash to hash, since making them costs more than hashing: a block's schedule, and room for texts of usual length.
+// Kept from hash to hash, since making them costs more than hashing: a block's schedule, room for texts of usual length, the encoder.
 const w = new Int32Array(64);
 const usual = new Uint8Array(512);
+const utf8 = new TextEncoder();
 
 function makeConstants(): readonly [Int32Array, Int32Array] {
   const primes: number[] = [];
@@ -25,7 +26,7 @@ export function sha256(text: string): Int32Array {
   const [k, initial] = (constants ??= makeConstants());
   const room = text.length * 3 + 72;
   const bytes = room > usual.length ? new Uint8Array(room) : usual.fill(0);
-  const { written } = new TextEncoder().encodeInto(text, bytes);
+  const { written } = utf8.encodeInto(text, bytes);
   bytes[written] = 0x80;
   // The last of the whole blocks ends with the length in bits.
   const end = (written + 72) & -64;

@@ -1,11 +1,12 @@
 /**
  * What the client costs a service: one recording, and a request through the middleware of node:http and of Hono while the
- * gateway is up, slow, refusing or absent, against the same requests without, taken in turns in the same run. A request during which the
- * system took the processor away says nothing about either, and is left out.
- * `node --conditions=mcp-metrics-source tests/bench/client-overhead.ts [--json] [--rounds 10] [--requests 500]`
+ * gateway is up, slow, refusing or absent, against the same requests without, taken in turns in the same run. The caller is a
+ * process of its own, and no request is left out: medians of the turns are what a disturbance of some of them leaves alone.
+ * `node --conditions=mcp-metrics-source tests/bench/client-overhead.ts [--json] [--rounds 14] [--requests 1000]`
  */
+import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent, createServer, request as httpRequest, type RequestListener } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -24,6 +25,7 @@ import { freePort } from '../support/free-port.ts';
 import { startGateway } from '../support/gateway.ts';
 import { plainNode } from '../support/plain-node.ts';
 import { waitFor } from '../support/wait-for.ts';
+import type { Took, Turn } from './requester.ts';
 
 export interface RecordingCost {
   /** Microseconds for one metric, median of the rounds: with the client, and for `JSON.stringify` of the same metric. */
@@ -40,13 +42,20 @@ interface Quantiles {
 export interface RequestCost {
   readonly framework: string;
   readonly gateway: string;
-  /** Undisturbed ones, of each kind. */
+  /** Of each kind. */
   readonly requests: number;
-  /** Microseconds for a request without the middleware, and what it adds. */
+  /** Microseconds that a caller waits without the middleware, and what it adds: medians of the turns and of what follows on them. */
   readonly plain: Quantiles;
   readonly added: Quantiles;
   /** With the middleware over without, at p50. */
   readonly ratio: number;
+  /** Microseconds of the service's thread for a request, mean of all: after the answer too, and with sending. */
+  readonly cpu: { readonly plain: number; readonly measured: number };
+}
+
+/** Of the requests of one turn; microseconds. */
+interface TurnCost extends Quantiles {
+  readonly cpu: number;
 }
 
 /** CPU time of this thread so far, microseconds. */
@@ -62,6 +71,7 @@ const median = (values: readonly number[]): number =>
     values.toSorted((a, b) => a - b),
     0.5,
   );
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const EXECUTION = {
   toolName: 'get_forecast',
@@ -90,7 +100,7 @@ export async function batchCost(batches = 60): Promise<number> {
     await client.flush();
     took.push(cpuTime() - began);
   }
-  return took.reduce((sum, cost) => sum + cost, 0) / batches;
+  return mean(took);
 }
 
 /** Records faster than anything could be sent, so that the full buffer's dropping is part of the price. */
@@ -150,26 +160,22 @@ export async function mcpCallCost(rounds = 12, perRound = 400): Promise<McpCallC
   return { plainMicroseconds: plain, addedMicroseconds: instrumented - plain, ratio: instrumented / plain };
 }
 
-const HEADERS = { 'x-original-url': 'https://host/weather/mcp', 'x-username': 'alice', 'x-auth-method': 'jwt' };
-
-/** How often the system gave this process' processor to another. */
-const preemptions = (): number => process.resourceUsage().involuntaryContextSwitches;
-
-/** @returns how long each undisturbed request took, in microseconds */
-async function requests(url: string, agent: Agent, count: number): Promise<number[]> {
-  const took: number[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const before = preemptions();
-    const began = performance.now();
-    const [response] = (await once(httpRequest(url, { agent, headers: HEADERS }).end(), 'response')) as [
-      NodeJS.ReadableStream,
-    ];
-    response.resume();
-    await once(response, 'end');
-    const microseconds = (performance.now() - began) * 1000;
-    if (preemptions() === before) took.push(microseconds);
-  }
-  return took;
+/** Starts the caller. Who shares a process with the service waits for what is done after its answer, which no caller does. */
+function startRequester(): { turn: (turn: Turn) => Promise<Took>; stop: () => void } {
+  const child = fork(new URL('./requester.ts', import.meta.url), { execArgv: [], env: { PATH: process.env['PATH'] } });
+  const gone = once(child, 'exit').then(() => {
+    throw new Error('the requester ended');
+  });
+  // Told to who waits for a turn.
+  gone.catch(() => {});
+  return {
+    turn: async (turn) => {
+      child.send(turn);
+      const [took] = (await Promise.race([once(child, 'message'), gone])) as [Took];
+      return took;
+    },
+    stop: () => void child.kill(),
+  };
 }
 
 /** The same service without the middleware and with it. */
@@ -201,6 +207,7 @@ async function requestCost(
   framework: keyof typeof FRAMEWORKS,
   gateway: string,
   client: MetricsClient,
+  requester: ReturnType<typeof startRequester>,
   rounds: number,
   perRound: number,
 ): Promise<RequestCost> {
@@ -210,32 +217,32 @@ async function requestCost(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const took = { plain: [] as number[], measured: [] as number[] };
+  const turns = { plain: [] as TurnCost[], measured: [] as TurnCost[] };
   for (let round = -2; round < rounds; round += 1) {
     for (const kind of ['plain', 'measured'] as const) {
       listener = listeners[kind];
-      const turn = await requests(url, agent, perRound);
-      // The first rounds warm up.
-      if (round >= 0) took[kind].push(...turn);
-      // What is left to send is no burden on the other's turn.
+      const began = cpuTime();
+      const took = (await requester.turn({ url, count: perRound })).toSorted((a, b) => a - b);
+      // What is left to send belongs to this turn's price, and is no burden on the other's.
       await client.flush({ timeoutMs: 100 });
+      const cpu = (cpuTime() - began) / perRound;
+      // The first rounds warm up.
+      if (round >= 0) turns[kind].push({ p50: quantile(took, 0.5), p99: quantile(took, 0.99), cpu });
     }
   }
-  agent.destroy();
+  server.closeAllConnections();
   server.close();
-  const quantiles = (values: number[]): Quantiles => {
-    values.sort((a, b) => a - b);
-    return { p50: quantile(values, 0.5), p99: quantile(values, 0.99) };
-  };
-  const [plain, measured] = [quantiles(took.plain), quantiles(took.measured)];
+  const { plain, measured } = turns;
+  const ofTurns = (cost: (measured: TurnCost, plain: TurnCost) => number): number =>
+    median(measured.map((turn, i) => cost(turn, plain[i]!)));
   return {
     framework,
     gateway,
-    requests: Math.min(took.plain.length, took.measured.length),
-    plain,
-    added: { p50: measured.p50 - plain.p50, p99: measured.p99 - plain.p99 },
-    ratio: measured.p50 / plain.p50,
+    requests: rounds * perRound,
+    plain: { p50: ofTurns((_, { p50 }) => p50), p99: ofTurns((_, { p99 }) => p99) },
+    added: { p50: ofTurns((turn, { p50 }) => turn.p50 - p50), p99: ofTurns((turn, { p99 }) => turn.p99 - p99) },
+    ratio: ofTurns((turn, { p50 }) => turn.p50 / p50),
+    cpu: { plain: mean(plain.map(({ cpu }) => cpu)), measured: mean(measured.map(({ cpu }) => cpu)) },
   };
 }
 
@@ -252,6 +259,7 @@ async function standIn(answer: string): Promise<{ url: string; stop: () => Promi
 export async function requestCosts(rounds: number, perRound: number): Promise<RequestCost[]> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'client-overhead-'));
   const gateway = await startGateway({ dataDirectory });
+  const requester = startRequester();
   const slow = await standIn('setTimeout(() => response.end("{}"), request.method === "HEAD" ? 0 : 1000)');
   const refusing = await standIn('response.writeHead(503).end("{}")');
   try {
@@ -265,12 +273,13 @@ export async function requestCosts(rounds: number, perRound: number): Promise<Re
     for (const framework of ['node:http', 'Hono'] as const) {
       for (const [state, url] of states) {
         const client = createMetricsClient({ url, apiKey: gateway.key, service: 'bench', onWarning: () => {} });
-        costs.push(await requestCost(framework, state, client, rounds, perRound));
+        costs.push(await requestCost(framework, state, client, requester, rounds, perRound));
         await client.shutdown({ timeoutMs: 1000 });
       }
     }
     return costs;
   } finally {
+    requester.stop();
     await Promise.all([gateway.stop('SIGKILL'), slow.stop(), refusing.stop()]);
     rmSync(dataDirectory, { recursive: true, force: true });
   }
@@ -280,8 +289,8 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       json: { type: 'boolean' },
-      rounds: { type: 'string', default: '20' },
-      requests: { type: 'string', default: '400' },
+      rounds: { type: 'string', default: '14' },
+      requests: { type: 'string', default: '1000' },
     },
   });
   const recording = await recordingCost();
@@ -299,9 +308,9 @@ if (import.meta.main) {
     console.log(
       `a call of an instrumented MCP server: +${us(mcpCall.addedMicroseconds)} (× ${mcpCall.ratio.toFixed(2)} of ${us(mcpCall.plainMicroseconds)})`,
     );
-    for (const { framework, gateway, requests, plain, added, ratio: times } of middleware) {
+    for (const { framework, gateway, requests, plain, added, ratio: times, cpu } of middleware) {
       console.log(
-        `${framework.padEnd(9)} with the gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}), ${requests} requests`,
+        `${framework.padEnd(9)} with the gateway ${gateway.padEnd(8)}: p50 +${us(added.p50)} (× ${times.toFixed(2)} of ${us(plain.p50)}), p99 +${us(added.p99)} (of ${us(plain.p99)}); CPU ${us(cpu.measured)} over ${us(cpu.plain)}; ${requests} requests`,
       );
     }
   }

@@ -49,7 +49,7 @@ export interface Basics {
 
 /** What a handler knows and no header tells: added to the request's metric, over what the middleware found. */
 export type Annotation = Partial<AuthRequestFields & RegistryOperationFields & ToolDiscoveryFields> & {
-  /** Recorded as a hash. */
+  /** Recorded as a hash: no metric has a field of this name. */
   readonly user?: string;
 };
 
@@ -83,7 +83,7 @@ export function createReport<Raw extends object>(
     if (!client.enabled) return;
     try {
       if (ask(client, 'when', 'boolean', when, exchange) === false) return;
-      const { user: named, ...annotation } = annotations.get(exchange.raw) ?? NOTHING;
+      const annotation = annotations.get(exchange.raw) ?? NOTHING;
       const { status, aborted, durationMs } = exchange;
       const success =
         annotation.success ??
@@ -94,7 +94,7 @@ export function createReport<Raw extends object>(
         success,
         durationMs,
         userHash: client.hashUser(
-          named ??
+          annotation.user ??
             (user === undefined ? headerOf(exchange, 'x-username') : ask(client, 'user', 'string', user, exchange)),
         ),
         errorCode: success ? undefined : failure,
@@ -122,7 +122,5 @@ export function createKnownNames(): (name: string | undefined, success: boolean)
 }
 
 /** The segments of an address' path, as they stand there. */
-export function pathSegments(address: string): readonly string[] {
-  const path = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/]*)?([^?#]*)/i.exec(address)?.[1] ?? '';
-  return path.split('/').filter((segment) => segment !== '');
-}
+export const pathSegments = (address: string): readonly string[] =>
+  /^(?:[a-z][a-z0-9+.-]*:\/\/[^/]*)?([^?#]*)/i.exec(address)?.[1]?.match(/[^/]+/g) ?? [];

@@ -5,7 +5,7 @@ import type { AuthMetricsOptions } from './auth-report.ts';
 import { discoveryReport } from './discovery-report.ts';
 import type { DiscoveryMetricsOptions } from './discovery-report.ts';
 import type { Report } from './exchange.ts';
-import { onAnswerEnd } from './observe-node.ts';
+import { onAnswerEnd, onAnswerHead } from './observe-node.ts';
 import type { NodeResponse } from './observe-node.ts';
 import { registryReport } from './registry-report.ts';
 import type { RegistryMetricsOptions } from './registry-report.ts';
@@ -46,10 +46,14 @@ const middleware =
     let reportAs: ((aborted: boolean) => void) | undefined;
     let ended: boolean | undefined;
     if (outgoing !== undefined) {
-      onAnswerEnd(outgoing, (aborted) => {
+      const end = (aborted: boolean): void => {
         ended ??= aborted;
         reportAs?.(ended);
+      };
+      onAnswerHead(outgoing, (_, isStream) => {
+        if (isStream) end(false);
       });
+      onAnswerEnd(outgoing, end);
     }
     let threw = true;
     try {
@@ -73,10 +77,10 @@ const middleware =
           raw: context,
         });
       };
-      // In Node the end of the body decides; elsewhere nothing tells of it without standing in the answer's way.
-      const isStream = response?.headers.get('content-type')?.startsWith('text/event-stream') === true;
+      // In Node the end of the body decides; elsewhere nothing tells of it without standing in the answer's way. The answer's
+      // headers are not looked at before it is sent: `@hono/node-server` only makes them when asked, and sends more slowly then.
       if (outgoing === undefined) reportAs(context.req.raw.signal?.aborted === true);
-      else if (ended !== undefined || isStream) reportAs(ended ?? false);
+      else if (ended !== undefined) reportAs(ended);
     }
   };
 

@@ -32,9 +32,12 @@ const textOf = (value: unknown): string | undefined => {
 function givenHeader(args: readonly unknown[], name: string): string | undefined {
   const given: unknown = args.at(-1);
   if (typeof given !== 'object' || given === null) return undefined;
-  const list: readonly unknown[] = Array.isArray(given) ? (given as unknown[]).flat() : Object.entries(given).flat();
-  const at = list.findIndex((key, index) => index % 2 === 0 && String(key).toLowerCase() === name);
-  return at < 0 ? undefined : textOf(list[at + 1]);
+  const list: readonly unknown[] | undefined = Array.isArray(given) ? (given as unknown[]).flat() : undefined;
+  const names = list ?? Object.keys(given);
+  const at = names.findIndex(
+    (key, index) => (list === undefined || index % 2 === 0) && String(key).toLowerCase() === name,
+  );
+  return at < 0 ? undefined : textOf(list === undefined ? member(given, names[at] as string) : list[at + 1]);
 }
 
 const member = (value: unknown, name: string): unknown =>
@@ -51,6 +54,21 @@ function routeOf(raw: object): string | undefined {
 export function onAnswerEnd(response: NodeResponse, done: (aborted: boolean) => void): void {
   response.on('finish', () => done(!response.writableEnded || member(response.stream, 'writableFinished') === false));
   response.on('close', () => done(!(response.writableFinished ?? response.writableEnded)));
+}
+
+/** Calls back when the head of an answer is sent: with what `writeHead` was given, and whether an event stream begins. */
+export function onAnswerHead(
+  response: NodeResponse,
+  sent: (args: readonly unknown[], isStream: boolean) => void,
+): void {
+  const head = response as unknown as { writeHead: WriteHead };
+  const { writeHead } = head;
+  head.writeHead = function (...args) {
+    const result = writeHead.apply(this, args);
+    const type = textOf(response.getHeader('content-type')) ?? givenHeader(args, 'content-type');
+    sent(args, type?.startsWith('text/event-stream') === true);
+    return result;
+  };
 }
 
 /**
@@ -87,15 +105,10 @@ export function observeNode<Raw extends object>(
     report(exchange(aborted));
   };
 
-  const head = response as unknown as { writeHead: WriteHead };
-  const { writeHead } = head;
-  head.writeHead = function (...args) {
+  onAnswerHead(response, (args, isStream) => {
     headAt ??= monotonicNow();
     headArguments = args;
-    const result = writeHead.apply(this, args);
-    const type = textOf(response.getHeader('content-type')) ?? givenHeader(args, 'content-type');
-    if (type?.startsWith('text/event-stream') === true) done(false);
-    return result;
-  };
+    if (isStream) done(false);
+  });
   onAnswerEnd(response, done);
 }

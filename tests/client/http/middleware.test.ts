@@ -1,5 +1,6 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { HttpBindings } from '@hono/node-server';
 import t from 'tap';
 import { waitFor } from '../../support/wait-for.ts';
 import { captureMetrics } from '../captured-metrics.ts';
@@ -178,6 +179,30 @@ t.test('functions of the service say where things are found, and may fail withou
   );
   faulty.get('/', (context) => context.text('fine'));
   t.equal(await (await faulty.request('/')).text(), 'fine');
+});
+
+t.test("under Hono an event stream written to Node's own response is recorded as it begins", async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { Hono } = await import('hono');
+  const { getRequestListener } = await import('@hono/node-server');
+  const { RESPONSE_ALREADY_SENT } = await import('@hono/node-server/utils/response');
+  const { client, metrics } = captureMetrics();
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.use(authMetrics({ client }));
+  app.get('/', ({ env: { outgoing } }) => {
+    outgoing.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: first\n\n');
+    return RESPONSE_ALREADY_SENT;
+  });
+  const listener = getRequestListener(app.fetch);
+  const server = createServer((asked, answer) => void listener(asked, answer));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await waitFor('the metric', async () => (await metrics()).length === 1);
+  t.match(await metrics(), [{ dimensions: { success: true } }]);
 });
 
 t.test('headers are found by their names in any case', async (t) => {

@@ -25,6 +25,17 @@ t.test('control characters, quotes and lone surrogates count as they are escaped
   t.equal(jsonBytes('😀'), 6);
 });
 
+t.test('a long text is counted from wherever its first longer character stands', async (t) => {
+  const plain = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).filter((c) => !/["\\]/.test(c));
+  for (const length of [0, 1, 62, 63, 64, 65, 1000]) {
+    const start = Array.from({ length }, (_, i) => plain[i % plain.length]).join('');
+    for (const end of ['', '"', '\\', '\n', '\u0001', '\u007f', 'ü', '漢', '😀', '\ud800', '\udc00x']) {
+      const text = `${start}${end}${start}`;
+      t.equal(jsonBytes(text), bytes(text), `${length} characters before and after ${JSON.stringify(end)}`);
+    }
+  }
+});
+
 t.test('what is plain ASCII, base64 above all, is exact at any size', async (t) => {
   const image = { type: 'image', data: 'A'.repeat(3_000_000), mimeType: 'image/png' };
   t.equal(jsonBytes(image), bytes(image));
