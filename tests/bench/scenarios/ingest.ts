@@ -7,7 +7,6 @@ import { forkServer, type GatewayUnderTest, startServer } from '../servers.ts';
 
 const CPU_GOALS: Readonly<Record<number, number>> = { 100: 1.5, 10: 1.7, 1: 2 };
 const BURST_GOAL = 0.6;
-const P99_GOAL_MS = 10;
 
 interface Server extends Target {
   readonly name: string;
@@ -84,7 +83,7 @@ export const scenario: Scenario = async (settings) => {
       figures.push(...figuresOf(name, measured, connections === 64 ? CPU_GOALS[metrics] : undefined, metrics === 100));
       await full.gateway.flush();
     }
-    say('half of the saturated rate');
+    say('half of what it takes in a burst');
     figures.push(...(await unsaturated(baseline, idleServer, fullServer, settings)));
   } finally {
     bare.child.disconnect();
@@ -166,19 +165,17 @@ async function unsaturated(
       bare: await pace(bare, { ...load, perSecond }),
     });
   }
-  const name = 'half of the saturated rate, 100 a request, 64 connections';
+  const name = 'half of what it takes in a burst, 100 a request, 64 connections';
   const against = 'bare node:http at that rate';
-  const figure = (which: 'p50' | 'p99' | 'p999', goal?: Figure['goal']): Figure => ({
+  const figure = (which: 'p50' | 'p99' | 'p999'): Figure => ({
     ...compared(
       { what: `${name}: ${which.replace('999', '99.9')}, all sinks`, unit: 'ms', against },
       measured.map((one) => ({ value: one.full[which], baseline: one.bare[which] })),
     ),
-    judgedBy: 'value',
-    ...(goal === undefined ? undefined : { goal }),
   });
   return [
     figure('p50'),
-    figure('p99', { atMost: P99_GOAL_MS }),
+    figure('p99'),
     figure('p999'),
     { what: `${name}: p99, deliveries idle`, value: median(measured.map((one) => one.idle.p99)), unit: 'ms' },
   ];
