@@ -16,6 +16,8 @@ export interface GatewayUnderTest extends Target {
   /** The process itself, where its CPU and memory can be read. */
   readonly pid: number;
   readonly adminKey: string;
+  /** Milliseconds from the start of its process until it was ready. */
+  readonly readyAfterMs: number;
   readonly stop: () => Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export async function startServer(
   const keys = KEYS.map(() => `mcp_metrics_${randomBytes(32).toString('base64url')}`);
   const profile = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
   const fromSource = plainNode(...profile, '--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat();
+  const began = performance.now();
   const gateway = await spawnGateway({
     dataDirectory: settings.dataDirectory ?? ownDirectory!,
     command: command ?? (fromSource as [string]),
@@ -63,12 +66,14 @@ export async function startServer(
     },
   });
   await untilReady(gateway);
+  const readyAfterMs = performance.now() - began;
   return {
     gateway,
     pid: gateway.pid,
     url: `${gateway.url}/metrics`,
     keys,
     adminKey: keys[0]!,
+    readyAfterMs,
     stop: async () => {
       await gateway.stop('SIGTERM');
       collector?.child.kill();

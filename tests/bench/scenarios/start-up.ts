@@ -33,9 +33,8 @@ export const scenario: Scenario = async (settings) => {
     const { child } = await forkServer('./baselines/bare-http.ts');
     const baseline = performance.now() - begin;
     child.disconnect();
-    const start = performance.now();
     const gateway = await startServer(settings, server);
-    cold.push({ value: performance.now() - start, baseline });
+    cold.push({ value: gateway.readyAfterMs, baseline });
     await gateway.stop();
   }
 
@@ -45,9 +44,9 @@ export const scenario: Scenario = async (settings) => {
     try {
       say('filling the journal');
       await fillJournal(dataDirectory, small ? 16 * 1024 ** 2 : 1024 ** 3);
-      const start = performance.now();
       const gateway = await startServer(settings, { ...server, dataDirectory });
-      const ready = performance.now() - start;
+      const ready = gateway.readyAfterMs;
+      const start = performance.now() - ready;
       await waitFor('a 200 while the journal is being delivered', async () => {
         const body = { service: 'test', metrics: [{ type: 'custom', value: 1, dimensions: { metric_name: 'first' } }] };
         return (await gateway.gateway.post(body)).ok;
