@@ -28,8 +28,14 @@ const offsetMinutes = (text: string, at: number): number => {
   return (sign === 45 ? -1 : 1) * (hours * 60 + minutes);
 };
 
-/** `YYYY-MM-DDThh:mm:ss` at the beginning, as if it were UTC: milliseconds since the Unix epoch, or NaN. */
-function readSecond(text: string): number {
+/**
+ * Reads `YYYY-MM-DDThh:mm:ss` with any fraction and an optional offset; without one it means UTC, as Python's
+ * `datetime.utcnow().isoformat()` sends it. Fractions finer than a millisecond are cut. Years 0001 to 9999.
+ * @returns milliseconds since the Unix epoch, or NaN where the text is no such date
+ */
+export function parseTimestamp(text: string): number {
+  const length = text.length;
+  if (length < 19 || length > 64) return Number.NaN;
   const separator = text.charCodeAt(10);
   const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
   const month = twoDigits(text, 5);
@@ -49,39 +55,8 @@ function readSecond(text: string): number {
   }
   const leap = isLeapYear(year);
   if (day > DAYS_IN_MONTH[month - 1]! + (leap && month === 2 ? 1 : 0)) return Number.NaN;
-  const before = year - 1;
-  const days =
-    before * 365 +
-    Math.floor(before / 4) -
-    Math.floor(before / 100) +
-    Math.floor(before / 400) -
-    719_162 +
-    DAYS_BEFORE_MONTH[month - 1]! +
-    (leap && month > 2 ? 1 : 0) +
-    day -
-    1;
-  // Second 60, a leap second, is the first of the next minute, as POSIX counts.
-  return days * DAY_MS + (hour * 60 + minute) * 60_000 + second * 1000;
-}
 
-const SECOND_LENGTH = 19;
-/** The second read last: what a batch holds happened within few of them. */
-let lastSecond = 'none';
-let lastMs = Number.NaN;
-
-/**
- * Reads `YYYY-MM-DDThh:mm:ss` with any fraction and an optional offset; without one it means UTC, as Python's
- * `datetime.utcnow().isoformat()` sends it. Fractions finer than a millisecond are cut. Years 0001 to 9999.
- * @returns milliseconds since the Unix epoch, or NaN where the text is no such date
- */
-export function parseTimestamp(text: string): number {
-  const length = text.length;
-  if (length < SECOND_LENGTH || length > 64) return Number.NaN;
-  if (!text.startsWith(lastSecond)) {
-    lastMs = readSecond(text);
-    lastSecond = text.slice(0, SECOND_LENGTH);
-  }
-  let at = SECOND_LENGTH;
+  let at = 19;
   let millisecond = 0;
   const point = text.charCodeAt(at);
   if (point === 46 || point === 44) {
@@ -96,5 +71,18 @@ export function parseTimestamp(text: string): number {
     }
     if (at === first) return Number.NaN;
   }
-  return lastMs - offsetMinutes(text, at) * 60_000 + millisecond;
+  const offset = offsetMinutes(text, at);
+  const before = year - 1;
+  const days =
+    before * 365 +
+    Math.floor(before / 4) -
+    Math.floor(before / 100) +
+    Math.floor(before / 400) -
+    719_162 +
+    DAYS_BEFORE_MONTH[month - 1]! +
+    (leap && month > 2 ? 1 : 0) +
+    day -
+    1;
+  // Second 60, a leap second, is the first of the next minute, as POSIX counts.
+  return days * DAY_MS + (hour * 60 + minute - offset) * 60_000 + second * 1000 + millisecond;
 }
