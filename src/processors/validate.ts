@@ -14,7 +14,7 @@ import { LazyBatch } from './batch.ts';
 import { checkOptions, checkPositive } from '../core/options.ts';
 import { isBody } from './validate/body-checker.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
-import { parseJson } from './validate/json-text.ts';
+import { holdsEscapes, parseJson } from './validate/json-text.ts';
 import { requireJson } from './validate/media-type.ts';
 import { createMetricChecker } from './validate/metric-checker.ts';
 import { readKey } from './auth.ts';
@@ -77,12 +77,13 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   /** The metrics that cannot be taken. Items past a full error list are sorted out by the plain check alone. */
   const sortOut = (
     metrics: readonly unknown[],
+    escaped: boolean,
     receivedAt: number,
     errors: ErrorList,
     secret: string | undefined,
   ): readonly RejectedItem[] => {
     moveWindow(window, receivedAt, maxFutureMs, daysOf);
-    checker.reset();
+    checker.reset(escaped);
     let rejected: RejectedItem[] | undefined;
     for (let index = 0; index < metrics.length; index += 1) {
       const reason = checker.check(metrics[index], window);
@@ -120,7 +121,7 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       const detail = errors.errors[0] ?? 'body: must be { service, metrics }';
       throw invalid(detail, Array.isArray(metrics) ? metrics.length : 0, errors, []);
     }
-    const rejected = sortOut(parsed.metrics, receivedAt, errors, secret);
+    const rejected = sortOut(parsed.metrics, holdsEscapes(bytes), receivedAt, errors, secret);
     for (const [reason, count] of countReasons(rejected)) tally.rejected(reason, count);
     const warnings: string[] = [];
     if (typeof parsed.version === 'string' && !SEMANTIC_VERSION.test(parsed.version)) {

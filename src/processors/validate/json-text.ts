@@ -17,8 +17,11 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+/** Whether the text holds `\u`, by which strings may come that are no text. */
+export const holdsEscapes = (bytes: Uint8Array): boolean => asBuffer(bytes).includes('\\u', 0, 'latin1');
+
 function decode(bytes: Uint8Array): string {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = asBuffer(bytes);
   if (isAscii(buffer)) return buffer.toString('latin1');
   if (!isUtf8(buffer)) {
     throw new Refusal('malformed', 'The body is not valid UTF-8; JSON must be sent in UTF-8 (RFC 8259, section 8.1).');
@@ -26,6 +29,8 @@ function decode(bytes: Uint8Array): string {
   const withMark = buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf;
   return buffer.toString('utf8', withMark ? 3 : 0);
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Where or at what the parser stopped. Its own message is not passed on: it quotes the body. */
 function place(error: unknown): string {

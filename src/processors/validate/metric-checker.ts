@@ -21,7 +21,11 @@ export interface MetricChecker {
   readonly check: (metric: unknown, window: TimeWindow) => RejectionReason | undefined;
   /** The earliest timestamp among the metrics checked since `reset`, Infinity where none had one. */
   readonly earliest: () => number;
-  readonly reset: () => void;
+  /**
+   * Begins a body.
+   * @param escaped false where its JSON text holds no `\u`: UTF-8 cannot hold half of a surrogate pair, only an escape can
+   */
+  readonly reset: (escaped?: boolean) => void;
 }
 
 const TYPES: ReadonlySet<unknown> = new Set(METRIC_TYPES);
@@ -32,6 +36,9 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
   const { maxMetadataFields, maxMetadataKeyLength, maxMetadataLength } = limits;
   const knownKeys = new Set<string>();
   let earliest = Number.POSITIVE_INFINITY;
+  let mayBeBroken = true;
+
+  const isWellFormed = (text: string): boolean => !mayBeBroken || text.isWellFormed();
 
   const isDimensionKey = (key: string): boolean => {
     if (knownKeys.has(key)) return true;
@@ -50,7 +57,7 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
       if (value === null) continue;
       count += 1;
       if (typeof value === 'string') {
-        if (value.length > maxDimensionValueLength || !value.isWellFormed()) return false;
+        if (value.length > maxDimensionValueLength || !isWellFormed(value)) return false;
       } else if (typeof value === 'number') {
         if (!Number.isFinite(value)) return false;
       } else if (typeof value !== 'boolean') return false;
@@ -64,10 +71,10 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
     let count = 0;
     for (const key in metadata) {
       count += 1;
-      if (key.length > maxMetadataKeyLength || key === PROTOTYPE_KEY || !key.isWellFormed()) return false;
+      if (key.length > maxMetadataKeyLength || key === PROTOTYPE_KEY || !isWellFormed(key)) return false;
       const value = metadata[key];
       if (typeof value === 'string') {
-        if (value.length > maxMetadataLength || !value.isWellFormed()) return false;
+        if (value.length > maxMetadataLength || !isWellFormed(value)) return false;
       } else if (typeof value === 'number') {
         if (!Number.isFinite(value)) return false;
       } else if (typeof value === 'object' && value !== null && !fitsJson(value, maxMetadataLength)) return false;
@@ -97,8 +104,9 @@ export function createMetricChecker(limits: MetricLimits): MetricChecker {
       return undefined;
     },
     earliest: () => earliest,
-    reset: () => {
+    reset: (escaped = true) => {
       earliest = Number.POSITIVE_INFINITY;
+      mayBeBroken = escaped;
     },
   };
 }
