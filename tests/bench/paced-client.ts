@@ -52,8 +52,9 @@ function open(host: string, port: number): Connection {
       received += chunk.toString('latin1');
       const head = received.indexOf('\r\n\r\n');
       if (head < 0) return;
-      // Answers to POST /metrics have a length.
       const length = Number(/\r\ncontent-length: (\d+)/i.exec(received)?.[1]);
+      // Answers to POST /metrics have one; without it nothing says where the answer ends.
+      if (Number.isNaN(length)) return void made.destroy();
       if (received.length >= head + 4 + length) settle(Number(received.slice(9, 12)));
     });
     const gone = (): void => {

@@ -61,9 +61,9 @@ export async function untilEmpty(server: GatewayUnderTest): Promise<void> {
   });
 }
 
+const READINGS = 12;
 /** Between two readings, which are scrapes: Prometheus' interval, or oftener where the load is short. */
 const pauseMs = (seconds: number): number => Math.min(5000, (seconds * 1000) / READINGS);
-const READINGS = 12;
 
 /** @param perSecond metrics; @param seconds for so long */
 export async function steadyLoad(server: GatewayUnderTest, perSecond: number, seconds: number): Promise<SteadyLoad> {

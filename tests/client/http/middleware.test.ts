@@ -205,6 +205,24 @@ t.test("under Hono an event stream written to Node's own response is recorded as
   t.match(await metrics(), [{ dimensions: { success: true } }]);
 });
 
+t.test('a user that a handler names is sent as a hash, and in no other form', async (t) => {
+  const { annotateMetrics, authMetrics } = await import('../../../src/client/http/node.ts');
+  const { client, metrics } = captureMetrics();
+  const middleware = authMetrics({ client });
+  const server = createServer((asked, answer) => {
+    middleware(asked, answer);
+    annotateMetrics(asked, { user: 'alice@example.org' });
+    answer.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { headers: { 'x-username': 'bob' } });
+  await waitFor('the metric', async () => (await metrics()).length === 1);
+  const [metric] = await metrics();
+  t.equal(metric!.dimensions['user_hash'], client.hashUser('alice@example.org'));
+  t.notMatch(JSON.stringify(metric), /alice|bob/);
+});
+
 t.test('headers are found by their names in any case', async (t) => {
   const { authMetrics } = await import('../../../src/client/http/node.ts');
   const { client, metrics } = captureMetrics();
