@@ -1,6 +1,7 @@
 /** A gateway from its config file to the signal that ends it. */
 import { findConfig, loadConfig } from './config.ts';
 import type { Log } from './core/ports.ts';
+import { endEarlyThreads } from './core/threads.ts';
 import { commandLine } from './command-line.ts';
 import { type Gateway, hostInUrl } from './gateway.ts';
 import { startPatiently } from './gateway/patient-start.ts';
@@ -22,6 +23,7 @@ export async function runGateway({ config, log, print }: RunOptions): Promise<vo
   const signalled = nextSignal(ending);
   const gateway = await startPatiently(pipeline, { log, version }, ending.signal);
   if (gateway === undefined) return log.info({}, 'stopped before it could start');
+  await endEarlyThreads();
   log.info(
     {
       url: urlOf(gateway),

@@ -27,6 +27,8 @@ export interface GatewaySettings {
   readonly dataDirectory?: string;
   /** Default: from source. */
   readonly command?: readonly [string, ...string[]];
+  /** `package`: the pipeline that ships, as where no file stands in the working directory. Default: pipeline.config.ts. */
+  readonly pipeline?: 'package' | 'file';
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -44,16 +46,18 @@ export async function forkServer(
 
 export async function startServer(
   { profileDirectory }: Settings,
-  { sinks = 'all', command, env, ...settings }: GatewaySettings = {},
+  { sinks = 'all', command, pipeline = 'file', env, ...settings }: GatewaySettings = {},
 ): Promise<GatewayUnderTest> {
   const ownDirectory = settings.dataDirectory === undefined ? mkdtempSync(join(tmpdir(), 'bench-gateway-')) : undefined;
+  const dataDirectory = settings.dataDirectory ?? ownDirectory!;
   const collector = sinks === 'all' ? await forkServer('./byte-counter.ts') : undefined;
   const keys = KEYS.map(() => `mcp_metrics_${randomBytes(32).toString('base64url')}`);
   const profile = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
   const fromSource = plainNode(...profile, '--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat();
   const began = performance.now();
   const gateway = await spawnGateway({
-    dataDirectory: settings.dataDirectory ?? ownDirectory!,
+    dataDirectory,
+    ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
     command: command ?? (fromSource as [string]),
     args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
     env: {

@@ -1,8 +1,8 @@
 /** The totals thread as the main thread sees it: questions and answers, and a new thread where one was lost. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Clock, Log, MetricFamily } from '../../core/ports.ts';
 import { Unacceptable } from '../../core/sink.ts';
-import { YOUNG_GENERATION_MB } from '../../core/young-generation.ts';
+import { startThread } from '../../core/threads.ts';
 import type { ExpositionFormat } from './exposition.ts';
 import type { FromThread, SnapshotsHeld, ToThread, TotalsAnswer, TotalsRequest, TotalsThreadData } from './messages.ts';
 
@@ -97,11 +97,7 @@ export function createTotalsThread(options: TotalsThreadOptions): TotalsThread {
   /** Resolves with the fault once the thread has ended. */
   const run = (): Promise<Error> =>
     new Promise((resolve) => {
-      const thread = new Worker(new URL(ENTRY, import.meta.url), {
-        workerData: options.data,
-        name: 'totals',
-        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-      });
+      const thread = startThread(new URL(ENTRY, import.meta.url), options.data);
       let fault: Error | undefined;
       worker = thread;
       thread.on('message', receive);

@@ -1,9 +1,10 @@
 /** The totals thread: counts journal records, writes snapshots, gives the text of a scrape, pushes over OTLP. */
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { diag, DiagLogLevel } from '@opentelemetry/api';
 import { Unacceptable } from '../../core/sink.ts';
+import { threadData } from '../../core/threads.ts';
 import { createMetricProducer } from './metric-producer.ts';
 import type { FromThread, LogLine, ToThread, TotalsAnswer, TotalsRequest, TotalsThreadData } from './messages.ts';
 import { askForFamilies } from './ask-for-families.ts';
@@ -20,7 +21,7 @@ const LAST_EXPORT_MS = 3_000;
 
 if (parentPort === null) throw new Error('totals-worker.ts is the entry of a worker thread');
 const port = parentPort;
-const data = workerData as TotalsThreadData;
+const data = await threadData<TotalsThreadData>();
 
 const post = (message: FromThread, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 const log = (line: LogLine): void => post({ kind: 'log', line });

@@ -58,7 +58,7 @@ export async function importLegacy(
 ): Promise<ImportReport> {
   const source = await startWorker<LegacyDatabase>({
     script: 'legacy-worker',
-    workerData: { path },
+    data: { path },
     onMessage: () => undefined,
     onCrash: () => undefined,
   });

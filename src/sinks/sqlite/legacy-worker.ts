@@ -1,6 +1,7 @@
 /** The thread that reads the database which is being imported. */
-import { workerData } from 'node:worker_threads';
+import { threadData } from '../../core/threads.ts';
 import { openLegacyDatabase } from './legacy-database.ts';
 import { serve } from './worker-server.ts';
 
-serve(() => openLegacyDatabase((workerData as { readonly path: string }).path));
+const { path } = await threadData<{ readonly path: string }>();
+serve(() => openLegacyDatabase(path));

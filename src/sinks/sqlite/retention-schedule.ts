@@ -44,7 +44,8 @@ export function startCleanupSchedule({
       'rows beyond retention removed',
     );
   };
-  const cron = new Cron(pattern, { timezone: 'UTC', unref: true, protect: true }, () => {
+  // Not `timezone: 'UTC'`: that loads the data of all time zones, which takes 40 ms of every start.
+  const cron = new Cron(pattern, { utcOffset: 0, unref: true, protect: true }, () => {
     running = run();
     return running;
   });

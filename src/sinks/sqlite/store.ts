@@ -174,7 +174,7 @@ async function openShared(path: string, { log }: StoreOptions): Promise<Shared> 
   const start = (): Promise<WorkerClient<WriterMethods>> =>
     startWorker<WriterMethods>({
       script: 'writer-worker',
-      workerData: settings,
+      data: settings,
       onMessage: (message) => {
         if (message.kind === 'log') {
           log[message.level](message.fields, message.message);
@@ -232,7 +232,7 @@ function openReader(path: string, log: Log): Reader {
     reader: () => {
       starting ??= startWorker<ReaderMethods>({
         script: 'reader-worker',
-        workerData: { path },
+        data: { path },
         onMessage: () => undefined,
         onCrash: (error) =>
           log.error({ error: error.message }, "the database's reader thread crashed; starting it again"),

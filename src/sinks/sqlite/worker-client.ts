@@ -1,9 +1,9 @@
 /** Calls into a worker thread as promises. A thread that dies fails its calls and is started again by the next one. */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { Rewind, Unacceptable } from '../../core/sink.ts';
 import { InvalidQuery, UnusableDatabase } from './errors.ts';
 import type { Call, Reply, WireError } from './writer-protocol.ts';
-import { YOUNG_GENERATION_MB } from '../../core/young-generation.ts';
+import { startThread } from '../../core/threads.ts';
 
 export interface WorkerClient<Methods> {
   /** Rejects with Unacceptable, Rewind or UnusableDatabase as the worker threw it, and with an Error for an outage. */
@@ -20,7 +20,7 @@ export interface WorkerClientOptions {
   /** The worker's file beside this one, without its ending: `writer-worker`; or where it lies. */
   readonly script: string | URL;
   /** Given to the thread, with `restarted`: whether one before it has died. */
-  readonly workerData: object;
+  readonly data: object;
   /** Messages that answer no call. */
   readonly onMessage: (reply: Exclude<Reply, { kind: 'ready' | 'not-ready' | 'done' | 'failed' }>) => void;
   readonly onCrash: (error: Error) => void;
@@ -57,10 +57,7 @@ export async function startWorker<Methods>(options: WorkerClientOptions): Promis
   let restarted = false;
 
   function spawn(): Thread {
-    const worker = new Worker(url, {
-      workerData: { ...options.workerData, restarted },
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
+    const worker = startThread(url, { ...options.data, restarted });
     restarted = true;
     const pending = new Map<number, Pending>();
     const ready = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
 /** The writer's thread: owns the database for writing. */
-import { workerData } from 'node:worker_threads';
+import { threadData } from '../../core/threads.ts';
 import { serve } from './worker-server.ts';
 import { createWriterMethods, type WriterSettings } from './writer-methods.ts';
 
@@ -8,10 +8,11 @@ const POLL_INTERVAL_MS = 400;
 /** Keys that one message carries, so that no message stalls the main thread. */
 const KEYS_PER_MESSAGE = 500;
 
+const settings = await threadData<WriterSettings>();
 let poll: NodeJS.Timeout | undefined;
 const methods = serve(
   (send) =>
-    createWriterMethods(workerData as WriterSettings, {
+    createWriterMethods(settings, {
       log: (level, fields, message) => send({ kind: 'log', level, fields, message }),
       policies: (policies) => send({ kind: 'policies', policies }),
       keys: (keys, all) => {

@@ -34,7 +34,7 @@ export const scenario: Scenario = async (settings) => {
   const measured: { idle: number; sustained: number; peak: number; series: number; shown: number }[] = [];
   for (let round = 0; round < (small ? 1 : Math.min(rounds, 3)); round += 1) {
     say(`round ${round + 1}`);
-    const server = await startServer(settings, command === undefined ? {} : { command });
+    const server = await startServer(settings, command === undefined ? {} : { command, pipeline: 'package' });
     const settle = small ? 500 : 5000;
     await new Promise((resolve) => setTimeout(resolve, settle));
     const idle = residentMemory(server.pid).now;

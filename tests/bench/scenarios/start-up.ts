@@ -26,8 +26,9 @@ async function fillJournal(directory: string, bytes: number): Promise<void> {
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
   const command = small ? undefined : compiled();
-  const server = command === undefined ? {} : { command };
+  const server = command === undefined ? {} : ({ command, pipeline: 'package' } as const);
   const cold: { value: number; baseline: number }[] = [];
+  const ownFile: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const begin = performance.now();
     const { child } = await forkServer('./baselines/bare-http.ts');
@@ -36,6 +37,9 @@ export const scenario: Scenario = async (settings) => {
     const gateway = await startServer(settings, server);
     cold.push({ value: gateway.readyAfterMs, baseline });
     await gateway.stop();
+    const other = await startServer(settings, { ...server, pipeline: 'file' });
+    ownFile.push(other.readyAfterMs);
+    await other.stop();
   }
 
   const recovering: { ready: number; firstAnswer: number }[] = [];
@@ -65,6 +69,7 @@ export const scenario: Scenario = async (settings) => {
       goal: { atMost: 1000 },
       judgedBy: 'value',
     },
+    { what: 'ready, empty, with a pipeline.config.ts', value: median(ownFile), unit: 'ms' },
     {
       what: `ready, ${size} of journal to deliver`,
       value: median(recovering.map(({ ready }) => ready)) / 1000,

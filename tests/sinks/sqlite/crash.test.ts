@@ -14,7 +14,7 @@ import { folderOf } from '../../support/folder.ts';
 t.test('a thread that dies fails its calls; the next call finds a new one', async (t) => {
   const client = await startWorker<typeof methods>({
     script: new URL('crashing-worker.ts', import.meta.url),
-    workerData: {},
+    data: {},
     onMessage: () => undefined,
     onCrash: () => undefined,
   });

@@ -1,8 +1,8 @@
 /** A worker thread that dies of its first call, unless one before it has. */
-import { workerData } from 'node:worker_threads';
+import { threadData } from '../../../src/core/threads.ts';
 import { serve } from '../../../src/sinks/sqlite/worker-server.ts';
 
-const { restarted } = workerData as { readonly restarted: boolean };
+const { restarted } = await threadData<{ readonly restarted: boolean }>();
 
 export const methods = {
   work: (text: string): string => {
