@@ -1,58 +1,79 @@
-/** Metrics that wait to be sent, as JSON texts: bounded by number and by size, and the oldest give way. */
+/**
+ * Metrics that wait to be sent, as the bytes that a body has of them: bounded by number and by size, and the oldest give way.
+ * Made bytes one by one as they are recorded, they leave nothing to join when a batch is due, and next to nothing to the garbage collector.
+ */
+import { utf8 } from './user-hash.ts';
+
+/** Metrics one behind the other, each with a comma after it, and how many bytes each has with it. */
+export interface Records {
+  readonly bytes: Uint8Array;
+  readonly lengths: readonly number[];
+}
+
+/** The first of them, at most so many and (beyond the first) so many bytes, and the others. Copies no byte. */
+export function divide({ bytes, lengths }: Records, limit: number, mostBytes: number): readonly [Records, Records] {
+  let metrics = 0;
+  let size = 0;
+  for (const length of lengths.slice(0, limit)) {
+    if (size > 0 && size + length > mostBytes) break;
+    metrics += 1;
+    size += length;
+  }
+  return [
+    { bytes: bytes.subarray(0, size), lengths: lengths.slice(0, metrics) },
+    { bytes: bytes.subarray(size), lengths: lengths.slice(metrics) },
+  ];
+}
 
 export interface MetricBuffer {
   /** @returns how many of the oldest were dropped to make room */
   readonly push: (metric: string) => number;
-  /** Takes the oldest, at most so many metrics and (beyond the first) so many characters. */
-  readonly take: (maxMetrics: number, maxCharacters: number) => string[];
-  readonly clear: () => void;
+  /** Takes the oldest, as `divide` does. */
+  readonly take: (limit: number, mostBytes: number) => Records;
 }
 
-/** Size is bounded by 1,000 characters for each of `maxMetrics`, about three times what a metric has. */
+/** Size is bounded by 1,000 bytes for each of `maxMetrics`, about three times what a metric has. */
 export function createBuffer(maxMetrics: number): MetricBuffer {
-  let items: string[] = [];
-  let head = 0;
-  let characters = 0;
-
-  const shift = (): string => {
-    const oldest = items[head]!;
-    items[head] = '';
-    head += 1;
-    characters -= oldest.length;
-    if (head > 1024 && head * 2 > items.length) {
-      items = items.slice(head);
-      head = 0;
-    }
-    return oldest;
-  };
+  /** Written once from front to back, so that what was taken stays as it is; then others, as large as what waits asks for. */
+  let bytes = new Uint8Array();
+  let start = 0;
+  let end = 0;
+  /** Of the metrics in `bytes`; those before `first` are gone. */
+  let lengths: number[] = [];
+  let first = 0;
 
   return {
     push: (metric) => {
+      const most = metric.length * 3 + 1;
       let dropped = 0;
       while (
-        items.length > head &&
-        (items.length - head >= maxMetrics || characters + metric.length > maxMetrics * 1000)
+        lengths.length > first &&
+        (lengths.length - first >= maxMetrics || end - start + metric.length >= maxMetrics * 1000)
       ) {
-        shift();
+        start += lengths[first]!;
+        first += 1;
         dropped += 1;
       }
-      items.push(metric);
-      characters += metric.length;
+      if (end + most > bytes.length) {
+        const waiting = bytes.subarray(start, end);
+        // Room for as much again, so that moving is rare.
+        bytes = new Uint8Array(waiting.length * 2 + most + 65_536);
+        bytes.set(waiting);
+        lengths = lengths.slice(first);
+        end -= start;
+        start = first = 0;
+      }
+      const { written } = utf8.encodeInto(`${metric},`, bytes.subarray(end));
+      end += written;
+      lengths.push(written);
       return dropped;
     },
-    take: (limit, maxTaken) => {
-      const taken: string[] = [];
-      let length = 0;
-      while (items.length > head && taken.length < limit) {
-        length += items[head]!.length + 1;
-        if (taken.length > 0 && length > maxTaken) break;
-        taken.push(shift());
-      }
+    take: (limit, mostBytes) => {
+      const waiting = { bytes: bytes.subarray(start, end), lengths: lengths.slice(first) };
+      const [taken] = divide(waiting, limit, mostBytes);
+      start += taken.bytes.length;
+      first += taken.lengths.length;
       return taken;
-    },
-    clear: () => {
-      items = [];
-      head = characters = 0;
     },
   };
 }

@@ -12,6 +12,7 @@ import type {
 } from './metric-fields.ts';
 import { resolveOptions } from './options.ts';
 import type { MetricsClientOptions } from './options.ts';
+import { attempt } from './runtime.ts';
 import { createSender } from './sender.ts';
 import { newStats } from './stats.ts';
 import type { ClientStats } from './stats.ts';
@@ -45,20 +46,16 @@ export interface FlushOptions {
   readonly timeoutMs?: number;
 }
 
-function timeoutOf(options: FlushOptions | undefined): number {
-  const FLUSH_TIMEOUT_MS = 5000;
-  try {
-    return between(options?.timeoutMs, FLUSH_TIMEOUT_MS, 0, 2e9);
-  } catch {
-    return FLUSH_TIMEOUT_MS;
-  }
-}
+const FLUSH_TIMEOUT_MS = 5000;
+
+const timeoutOf = (options: FlushOptions | undefined): number =>
+  attempt(() => between(options?.timeoutMs, FLUSH_TIMEOUT_MS, 0, 2e9)) ?? FLUSH_TIMEOUT_MS;
 
 export function createMetricsClient(options?: MetricsClientOptions): MetricsClient {
   const resolved = resolveOptions(options);
   const { warn } = resolved;
   const stats = newStats();
-  const sender = resolved.disabled === undefined ? createSender(resolved, stats) : undefined;
+  const sender = resolved.disabled ? undefined : createSender(resolved, stats);
 
   /** A method that records one type of metric; `valueOf` gives what its counter adds. */
   const recorder = <Given extends CommonFields>(
@@ -69,7 +66,7 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
   ): ((given: Given, metricName?: string) => void) => {
     const encode = createEncoder(type, dimensions, metadata, resolved.maxTextLength);
     return (given, metricName) => {
-      if (sender === undefined) return;
+      if (!sender) return;
       // All that looks into the caller's objects stays in here: they may be anything, and their getters may throw.
       try {
         const fields = metricName === undefined ? given : { ...given, metricName };
@@ -85,7 +82,7 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
   const custom = recorder<CustomFields>('custom', 'metricName', '', ({ value = 1 }) => value);
 
   return {
-    enabled: sender !== undefined,
+    enabled: !resolved.disabled,
     authRequest: recorder('auth_request', 'success method server userHash'),
     toolExecution: recorder(
       'tool_execution',

@@ -1,6 +1,6 @@
 /** What a client is told by its caller and by the environment, checked once; a fault disables the client and never throws. */
 import { between } from './encode.ts';
-import { environmentVariable } from './runtime.ts';
+import { attempt, environmentVariable } from './runtime.ts';
 
 export interface MetricsClientOptions {
   /** Base address of the gateway. Default `METRICS_SERVICE_URL`, else `http://127.0.0.1:8890`. */
@@ -22,9 +22,9 @@ export interface MetricsClientOptions {
   readonly userHashSalt?: string;
   /** Longest time a metric waits before it is sent, in milliseconds. Default 2,000. */
   readonly flushIntervalMs?: number;
-  /** Metrics in a request; so many waiting are sent at once. Default 500, at most 5,000. */
+  /** Metrics in a request; so many waiting are sent at once. Default 1,000, at most 5,000. */
   readonly maxBatchSize?: number;
-  /** Metrics that may wait, beside the batch on its way, of 1,000 characters on average at most; the oldest are dropped and counted.
+  /** Metrics that may wait, beside the batch on its way, of 1,000 bytes on average at most; the oldest are dropped and counted.
    * Default 10,000. */
   readonly maxQueueSize?: number;
   /** How long an answer may take before the request is tried again, in milliseconds. Default 5,000. */
@@ -45,9 +45,8 @@ export interface ResolvedOptions {
   readonly url: string;
   /** Of every request, the key among them. */
   readonly headers: Headers | undefined;
-  readonly service: string;
-  readonly version: string | undefined;
-  readonly instanceId: string | undefined;
+  /** Who sends, as a body says it. */
+  readonly identity: object;
   readonly userHashSalt: string;
   readonly flushIntervalMs: number;
   readonly maxBatchSize: number;
@@ -65,23 +64,11 @@ const clean = (text: string | number | undefined, forbidden: RegExp, longest: nu
     .replace(forbidden, '-')
     .slice(0, longest) || undefined;
 
+/** @throws TypeError for what is no address */
 function ingestUrl(base: string): string | undefined {
-  try {
-    const url = new URL(base);
-    if (!/^https?:$/.test(url.protocol) || url.username + url.password !== '') return undefined;
-    return `${url.origin}${url.pathname.replace(/(\/metrics)?\/*$/, '')}/metrics`;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Made as the client is: Node loads all of `fetch` with the first `Headers`, which is no matter for the first batch. */
-function requestHeaders(apiKey: string): Headers | undefined {
-  try {
-    return new Headers({ 'content-type': 'application/json', 'x-api-key': apiKey });
-  } catch {
-    return undefined;
-  }
+  const url = new URL(base);
+  if (!/^https?:$/.test(url.protocol) || url.username + url.password) return undefined;
+  return `${url.origin}${url.pathname.replace(/(\/metrics)?\/*$/, '')}/metrics`;
 }
 
 /** One voice per process for a client without a key: a service that makes many clients says it once. */
@@ -90,7 +77,8 @@ let saidDisabled = false;
 /** @param fault what is wrong already */
 function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
   const apiKey = (given.apiKey ?? environmentVariable('METRICS_API_KEY') ?? '').trim();
-  const url = ingestUrl(given.url ?? environmentVariable('METRICS_SERVICE_URL') ?? 'http://127.0.0.1:8890');
+  const base = given.url ?? environmentVariable('METRICS_SERVICE_URL') ?? 'http://127.0.0.1:8890';
+  const url = attempt(() => ingestUrl(base));
   const service = given.service ?? environmentVariable('OTEL_SERVICE_NAME');
   const said = new Set<string>();
   const warn = (kind: string, message: string, detail: unknown = ''): void => {
@@ -106,12 +94,14 @@ function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
   };
 
   let disabled = fault;
+  // Made as the client is: Node loads all of `fetch` with the first `Headers`, which is no matter for the first batch.
+  const makeHeaders = (): Headers => new Headers({ 'content-type': 'application/json', 'x-api-key': apiKey });
   let headers: Headers | undefined;
   if (given.enabled === false) disabled = 'switched off';
-  else if (apiKey === '') disabled = 'set METRICS_API_KEY or pass apiKey';
-  else if ((headers = requestHeaders(apiKey)) === undefined) disabled = 'the API key does not fit into a header';
-  else if (url === undefined) disabled = 'METRICS_SERVICE_URL or url is no plain http(s) address';
-  if (disabled !== undefined && given.enabled !== false && (!saidDisabled || apiKey !== '')) {
+  else if (!apiKey) disabled = 'set METRICS_API_KEY or pass apiKey';
+  else if (!(headers = attempt(makeHeaders))) disabled = 'the API key does not fit into a header';
+  else if (!url) disabled = 'METRICS_SERVICE_URL or url is no plain http(s) address';
+  if (disabled && given.enabled !== false && (!saidDisabled || apiKey)) {
     saidDisabled = true;
     warn('disabled', `no metrics are sent: ${disabled}`);
   }
@@ -120,12 +110,14 @@ function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
     disabled,
     url: url ?? '',
     headers,
-    service: clean(service, /[^\w-]/g, 100) ?? 'unknown_service',
-    version: clean(given.version, /\0/g, 50),
-    instanceId: clean(given.instanceId, /[^\w.-]/g, 100),
+    identity: {
+      service: clean(service, /[^\w-]/g, 100) ?? 'unknown_service',
+      version: clean(given.version, /\0/g, 50),
+      instance_id: clean(given.instanceId, /[^\w.-]/g, 100),
+    },
     userHashSalt: given.userHashSalt ?? environmentVariable('METRICS_USER_HASH_SALT') ?? apiKey,
     flushIntervalMs: between(given.flushIntervalMs, 2000, 1, 3_600_000),
-    maxBatchSize: between(given.maxBatchSize, 500, 1, 5000),
+    maxBatchSize: between(given.maxBatchSize, 1000, 1, 5000),
     maxQueueSize: between(given.maxQueueSize, 10_000, 1, 1_000_000),
     requestTimeoutMs: between(given.requestTimeoutMs, 5000, 1, 600_000),
     maxTextLength: between(given.maxTextLength, 100, 0, 200),
@@ -135,10 +127,5 @@ function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
 }
 
 /** Options that cannot be read disable the client as well. */
-export function resolveOptions(given: MetricsClientOptions | undefined): ResolvedOptions {
-  try {
-    return resolve(given ?? {});
-  } catch {
-    return resolve({ apiKey: '-' }, 'unreadable options');
-  }
-}
+export const resolveOptions = (given: MetricsClientOptions | undefined): ResolvedOptions =>
+  attempt(() => resolve(given ?? {})) ?? resolve({ apiKey: '-' }, 'unreadable options');

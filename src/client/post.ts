@@ -1,12 +1,14 @@
 /** One try at sending a batch: the request, and what the gateway's answer means for the batch. */
+import type { Records } from './buffer.ts';
 import { between } from './encode.ts';
 import { retryAfterMs } from './retry.ts';
+import { host, monotonicNow } from './runtime.ts';
+import type { Bytes, Zlib } from './runtime.ts';
 
 /** A request that keeps its key and its bytes over all tries, so that the gateway counts it once. */
-export interface Batch {
-  readonly metrics: readonly string[];
+export interface Batch extends Records {
   readonly key: string;
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Bytes;
   readonly gzip: boolean;
   /** Monotonic time of the making. */
   readonly sealedAt: number;
@@ -24,24 +26,31 @@ export interface Answer {
   readonly waitMs: number | undefined;
 }
 
-export async function sealBatch(head: string, metrics: readonly string[], now: number): Promise<Batch> {
+/** Level 1 takes half the time of the default and loses 5 % of size. @returns undefined where it fails */
+const compress = ({ gzip }: Zlib, plain: Bytes): Promise<Bytes | undefined> =>
+  new Promise((resolve) => gzip(plain, { level: 1 }, (_, compressed) => resolve(compressed)));
+
+export async function sealBatch(head: Uint8Array, { bytes, lengths }: Records): Promise<Batch> {
   /** Smaller bodies gain nothing. */
   const GZIP_FROM_BYTES = 1024;
-  const plain = new TextEncoder().encode(`${head}${metrics.join(',')}]}`);
-  const batch = {
-    metrics,
+  const sealedAt = monotonicNow();
+  const plain = new Uint8Array(head.length + bytes.length + 1);
+  plain.set(head);
+  plain.set(bytes, head.length);
+  // `]}`, the first of them over the last metric's comma.
+  plain.set([93, 125], plain.length - 2);
+  // Not the streams of the web, which every host has: they keep the thread ten times as long.
+  const zlib = plain.length >= GZIP_FROM_BYTES && host.process?.getBuiltinModule?.('node:zlib');
+  // A host's imitation may lack `gzip`.
+  const compressed = zlib && (await compress(zlib, plain).catch(() => {}));
+  return {
+    bytes,
+    lengths,
     key: globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`,
-    sealedAt: now,
+    body: compressed || plain,
+    gzip: Boolean(compressed),
+    sealedAt,
   };
-  if (plain.length >= GZIP_FROM_BYTES) {
-    try {
-      const compressed = new Blob([plain]).stream().pipeThrough(new CompressionStream('gzip'));
-      return { ...batch, body: new Uint8Array(await new Response(compressed).arrayBuffer()), gzip: true };
-    } catch {
-      // A host without these streams or this format: the plain bytes do.
-    }
-  }
-  return { ...batch, body: plain, gzip: false };
 }
 
 /** Sends a batch once. Never rejects. */
@@ -75,7 +84,7 @@ export async function postBatch(
   return {
     status: response?.status ?? 0,
     // Whatever stands there, the client's books stay whole.
-    rejected: between((rejected as number) | 0, 0, 0, batch.metrics.length),
+    rejected: between((rejected as number) | 0, 0, 0, batch.lengths.length),
     detail: JSON.stringify([detail, errors]).slice(0, LONGEST_DETAIL),
     waitMs: retryAfterMs(response?.headers.get('retry-after'), Date.now()),
   };

@@ -1,5 +1,5 @@
 /** Brings recorded metrics to the gateway in the background: batches by size and time, one request at a time, retries. */
-import { createBuffer } from './buffer.ts';
+import { createBuffer, divide } from './buffer.ts';
 import { cancelExitFlush, requestExitFlush } from './exit-flush.ts';
 import type { ResolvedOptions } from './options.ts';
 import { postBatch, sealBatch } from './post.ts';
@@ -7,6 +7,7 @@ import type { Answer, Batch } from './post.ts';
 import { backoffMs, DENIED_DELAY_MS, MAX_BATCH_AGE_MS } from './retry.ts';
 import { backgroundTimer, monotonicNow } from './runtime.ts';
 import type { ClientStats } from './stats.ts';
+import { utf8 } from './user-hash.ts';
 
 export interface Sender {
   /** Takes one metric as JSON text. */
@@ -18,14 +19,13 @@ export interface Sender {
 }
 
 export function createSender(options: ResolvedOptions, stats: ClientStats): Sender {
-  /** Characters in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
-  const MAX_BATCH_CHARACTERS = 1_000_000;
+  /** Bytes of metrics in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
+  const MAX_BATCH_BYTES = 1_000_000;
   /** How long a process that has nothing else to do is kept for what is left. */
   const EXIT_FLUSH_MS = 2000;
-  const { warn } = options;
-  const identity = { service: options.service, version: options.version, instance_id: options.instanceId };
-  const head = `${JSON.stringify(identity).slice(0, -1)},"metrics":[`;
-  const buffer = createBuffer(options.maxQueueSize);
+  const { flushIntervalMs, maxBatchSize, warn } = options;
+  const head = utf8.encode(`${JSON.stringify(options.identity).slice(0, -1)},"metrics":[`);
+  let buffer = createBuffer(options.maxQueueSize);
   /** Sealed and not settled, oldest first: one batch, or the parts of one that was too large. */
   const batches: Batch[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -44,7 +44,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
 
   const wake = (delayMs: number): void => {
     const due = monotonicNow() + delayMs;
-    if (timer !== undefined) {
+    if (timer) {
       if (timerDue <= due) return;
       clearTimeout(timer);
     }
@@ -55,21 +55,21 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     }, delayMs);
   };
 
-  const settle = (batch: Batch): void => {
+  /** @returns how many metrics that were */
+  const settle = ({ lengths }: Batch): number => {
     batches.shift();
-    stats.inFlight -= batch.metrics.length;
+    stats.inFlight -= lengths.length;
+    return lengths.length;
   };
 
   const split = async (batch: Batch): Promise<void> => {
-    const middle = batch.metrics.length >> 1;
-    const halves = [batch.metrics.slice(0, middle), batch.metrics.slice(middle)];
-    const parts = await Promise.all(halves.map((half) => sealBatch(head, half, monotonicNow())));
+    const halves = divide(batch, batch.lengths.length >> 1, Infinity);
+    const parts = await Promise.all(halves.map((half) => sealBatch(head, half)));
     batches.splice(0, 1, ...parts);
   };
 
   const drop = (batch: Batch, reason: string): void => {
-    settle(batch);
-    stats.dropped.refused += batch.metrics.length;
+    stats.dropped.refused += settle(batch);
     warn(reason.slice(0, 11), `metrics were dropped: ${reason}`);
   };
 
@@ -77,11 +77,10 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     const reason = `answer ${status} ${detail}`;
     if (status === 200) {
       failures = 0;
-      settle(batch);
-      stats.accepted += batch.metrics.length - rejected;
+      stats.accepted += settle(batch) - rejected;
       stats.rejected += rejected;
       if (rejected > 0) warn('rejected', `the gateway rejected ${rejected} metrics: ${detail}`);
-    } else if (status === 413 && batch.metrics.length > 1) {
+    } else if (status === 413 && batch.lengths.length > 1) {
       await split(batch);
     } else if ([400, 413, 415, 422].includes(status)) {
       // This very request is wrong. Any other answer may pass with time: a key, a proxy, a restart, a deploy.
@@ -111,27 +110,27 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     stats.requests += 1;
     const answer = await postBatch(options.fetch, options.url, options.headers, batch, controller.signal);
     clearTimeout(timeout);
-    abort = undefined;
     // After shutdown's deadline the batch is no longer ours to settle.
     if (batches[0] === batch) await apply(batch, answer);
   };
 
   /** Sends until less than a full batch is left that nobody waits for, or until a try failed. */
   const send = async (): Promise<void> => {
-    let tries = 0;
+    let tried = false;
     while (monotonicNow() >= notBefore) {
       const batch = batches[0];
-      if (batch !== undefined) {
+      if (batch) {
         await attempt(batch);
-        tries += 1;
+        tried = true;
         continue;
       }
-      if (tries > 0 && settled() >= flushTarget && stats.queued < options.maxBatchSize) return;
-      const metrics = buffer.take(options.maxBatchSize, MAX_BATCH_CHARACTERS);
-      if (metrics.length === 0) return;
-      stats.queued -= metrics.length;
-      stats.inFlight += metrics.length;
-      batches.push(await sealBatch(head, metrics, monotonicNow()));
+      if (tried && settled() >= flushTarget && stats.queued < maxBatchSize) return;
+      const records = buffer.take(maxBatchSize, MAX_BATCH_BYTES);
+      const metrics = records.lengths.length;
+      if (metrics === 0) return;
+      stats.queued -= metrics;
+      stats.inFlight += metrics;
+      batches.push(await sealBatch(head, records));
     }
   };
 
@@ -139,7 +138,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     running ??= send().finally(() => {
       running = undefined;
       if (outstanding() === 0) cancelExitFlush(exitFlush);
-      else wake(Math.max(notBefore - monotonicNow(), batches.length > 0 ? 0 : options.flushIntervalMs));
+      else wake(Math.max(notBefore - monotonicNow(), batches[0] ? 0 : flushIntervalMs));
     });
     return running;
   };
@@ -154,9 +153,8 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     const expired = new Promise<void>((resolve) => (end = setTimeout(resolve, timeoutMs)));
     while (settled() < target && monotonicNow() < deadline) {
       await Promise.race([run(), expired]);
-      const pauseMs = notBefore - monotonicNow();
-      if (settled() >= target || monotonicNow() + pauseMs >= deadline) break;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, 1)));
+      if (settled() >= target || notBefore >= deadline) break;
+      await new Promise((resolve) => setTimeout(resolve, Math.max(notBefore - monotonicNow(), 1)));
     }
     clearTimeout(end);
     if (abortAtDeadline && settled() < target) {
@@ -172,7 +170,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
     await drain(timeoutMs, true);
     stats.dropped.shutdown += outstanding();
     stats.queued = stats.inFlight = 0;
-    buffer.clear();
+    buffer = createBuffer(0);
     batches.length = 0;
     // What is still being sealed is not sent any more.
     notBefore = Infinity;
@@ -183,7 +181,7 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   return {
     enqueue: (metric) => {
       stats.recorded += 1;
-      if (closing !== undefined) {
+      if (closing) {
         stats.dropped.shutdown += 1;
         return;
       }
@@ -196,9 +194,9 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
       }
       if (waiting === 0) requestExitFlush(exitFlush);
       // A run that is under way, or a batch that waits for its next try, looks at the buffer afterwards.
-      if (running !== undefined || batches.length > 0) return;
-      if (waiting === 0) wake(options.flushIntervalMs);
-      else if (waiting + 1 === options.maxBatchSize) wake(0);
+      if (running || batches[0]) return;
+      if (waiting === 0) wake(flushIntervalMs);
+      else if (waiting + 1 === maxBatchSize) wake(0);
     },
     flush: (timeoutMs) => drain(timeoutMs, false),
     shutdown: (timeoutMs) => (closing ??= close(timeoutMs)),

@@ -6,7 +6,7 @@ let constants: readonly [Int32Array, Int32Array] | undefined;
 // Kept from hash to hash, since making them costs more than hashing: a block's schedule, room for texts of usual length, the encoder.
 const w = new Int32Array(64);
 const usual = new Uint8Array(512);
-const utf8 = new TextEncoder();
+export const utf8 = new TextEncoder();
 
 function makeConstants(): readonly [Int32Array, Int32Array] {
   const primes: number[] = [];
@@ -70,7 +70,7 @@ export function sha256(text: string): Int32Array {
 export function hashUser(id: string | null | undefined, salt: string): string {
   if (!id) return '';
   try {
-    const words = sha256((salt === '' ? '' : `${salt}:`) + id);
+    const words = sha256((salt && `${salt}:`) + id);
     return ((words[0]! >>> 0) * 2 ** 16 + (words[1]! >>> 16)).toString(16).padStart(12, '0');
   } catch {
     return '';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createMetricsClient } from '../../src/client/index.ts';
 import type { ClientStats } from '../../src/client/index.ts';
-import { createBuffer } from '../../src/client/buffer.ts';
+import { createBuffer, divide, type Records } from '../../src/client/buffer.ts';
 import { startStandIn, type Answer } from './stand-in-gateway.ts';
 
 const balance = (stats: ClientStats): number => {
@@ -31,39 +31,72 @@ t.test('when the buffer is full the oldest go, counted and told once', async (t)
   t.equal(warnings.length, 1);
 });
 
-t.test('the buffer is bounded by size as well as by number, and keeps the order', async () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 20 }),
-      fc.array(fc.oneof({ weight: 4, arbitrary: fc.nat(3000) }, fc.constant('take' as const)), { maxLength: 300 }),
-      (maxMetrics, steps) => {
+const textsOf = ({ bytes, lengths }: Records): string[] => {
+  let end = 0;
+  return lengths.map((length) => Buffer.from(bytes.subarray(end, (end += length))).toString());
+};
+
+t.test(
+  'the buffer is bounded by size as well as by number, keeps the order, and leaves what was taken alone',
+  async () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ length: fc.nat(3000), letter: fc.constantFrom('x', 'é', '語', '🌍') }) },
+      fc.constant('take' as const),
+    );
+    const bytesOf = (texts: readonly string[]): number => Buffer.byteLength(texts.join(''));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.array(step, { maxLength: 300 }), (maxMetrics, steps) => {
         const buffer = createBuffer(maxMetrics);
         const model: string[] = [];
+        const all: { taken: Records; expected: string }[] = [];
+        const take = (limit: number, mostBytes: number): void => {
+          const expected: string[] = [];
+          while (model.length > 0 && expected.length < limit) {
+            if (expected.length > 0 && bytesOf(expected) + bytesOf([model[0]!]) > mostBytes) break;
+            expected.push(model.shift()!);
+          }
+          all.push({ taken: buffer.take(limit, mostBytes), expected: expected.join('|') });
+        };
         for (const [index, step] of steps.entries()) {
           if (step === 'take') {
-            const taken = buffer.take(5, 4000);
-            const expected: string[] = [];
-            let length = 0;
-            while (model.length > 0 && expected.length < 5) {
-              length += model[0]!.length + 1;
-              if (expected.length > 0 && length > 4000) break;
-              expected.push(model.shift()!);
-            }
-            if (taken.join() !== expected.join()) return false;
-          } else {
-            const metric = `${index}:${'x'.repeat(step)}`;
-            const dropped = buffer.push(metric);
-            model.push(metric);
-            let expected = 0;
-            const total = (): number => model.reduce((sum, text) => sum + text.length, 0);
-            while (model.length > 1 && (model.length > maxMetrics || total() > maxMetrics * 1000)) {
-              model.shift();
-              expected += 1;
-            }
-            if (dropped !== expected) return false;
+            take(5, 4000);
+            continue;
           }
+          const metric = `${index}:${step.letter.repeat(step.length / step.letter.length)}`;
+          let expected = 0;
+          while (
+            model.length > 0 &&
+            (model.length >= maxMetrics || bytesOf(model) + metric.length >= maxMetrics * 1000)
+          ) {
+            model.shift();
+            expected += 1;
+          }
+          model.push(`${metric},`);
+          if (buffer.push(metric) !== expected) return false;
         }
-        return buffer.take(1000, Number.POSITIVE_INFINITY).join() === model.join();
+        take(1000, Infinity);
+        return all.every(({ taken, expected }) => textsOf(taken).join('|') === expected);
+      }),
+    );
+  },
+);
+
+t.test('a divided batch is the same metrics in the same order', async () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ maxLength: 50 }), { minLength: 1 }),
+      fc.nat(60),
+      fc.nat(2000),
+      (texts, limit, most) => {
+        const buffer = createBuffer(1000);
+        for (const text of texts) buffer.push(text);
+        const [first, others] = divide(buffer.take(1000, Infinity), limit, most);
+        const [taken, rest] = [textsOf(first), textsOf(others)];
+        return (
+          [...taken, ...rest].join('|') === texts.map((text) => `${text.toWellFormed()},`).join('|') &&
+          taken.length <= limit &&
+          (taken.length <= 1 || first.bytes.length <= most)
+        );
       },
     ),
   );
