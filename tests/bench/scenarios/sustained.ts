@@ -12,6 +12,7 @@ import { openEventWriter } from '../../../src/sinks/sqlite/event-writer.ts';
 import { DEFAULT_CAPS } from '../../../src/sinks/sqlite/writer-caps.ts';
 import { preparedInserts, type PreparedInserts, removeDatabase } from '../baselines/prepared-inserts.ts';
 import { saturate } from '../load.ts';
+import { compiled } from '../compiled.ts';
 import { recordStream } from '../records.ts';
 import { type Figure, median, type Scenario } from '../scenario.ts';
 import { forkServer, type GatewayUnderTest, startServer } from '../servers.ts';
@@ -108,7 +109,8 @@ export const scenario: Scenario = async (settings) => {
   const directory = mkdtempSync(join(tmpdir(), 'bench-sustained-'));
   const inserts = rowsToInsert(directory, small ? 20_000 : 200_000);
   const obvious = await forkServer('./baselines/obvious-build.ts');
-  const server = await startServer(settings);
+  // As the package runs: from source, stripping types takes some 60 MiB more.
+  const server = await startServer(settings, small ? {} : { command: compiled(), pipeline: 'package' });
   try {
     await steadyLoad(server, small ? 2000 : 10_000, small ? 1 : 5);
     const measured: { bare: number; obvious: number }[] = [];
