@@ -6,11 +6,11 @@ const DAY_MS = 86_400_000;
 
 const isLeapYear = (year: number): boolean => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
 
-/** Two decimal digits at `at`, or NaN. */
+/** Two decimal digits at `at`; below 0 where there are none. Whole numbers alone: NaN would make it a matter of doubles. */
 const twoDigits = (text: string, at: number): number => {
   const tens = text.charCodeAt(at) - 48;
   const ones = text.charCodeAt(at + 1) - 48;
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
+  return (tens | (9 - tens) | ones | (9 - ones)) < 0 ? -1 : tens * 10 + ones;
 };
 
 /** `Z`, `+hh:mm`, `+hhmm`, `+hh` or nothing (UTC), from `at` to the end; minutes east of UTC, or NaN. */
@@ -24,54 +24,21 @@ const offsetMinutes = (text: string, at: number): number => {
   if (rest !== 3 && rest !== (colon ? 6 : 5)) return Number.NaN;
   const hours = twoDigits(text, at + 1);
   const minutes = rest === 3 ? 0 : twoDigits(text, at + (colon ? 4 : 3));
-  if (!(hours <= 23 && minutes <= 59)) return Number.NaN;
+  if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return Number.NaN;
   return (sign === 45 ? -1 : 1) * (hours * 60 + minutes);
 };
 
-/**
- * Reads `YYYY-MM-DDThh:mm:ss` with any fraction and an optional offset; without one it means UTC, as Python's
- * `datetime.utcnow().isoformat()` sends it. Fractions finer than a millisecond are cut. Years 0001 to 9999.
- * @returns milliseconds since the Unix epoch, or NaN where the text is no such date
- */
-export function parseTimestamp(text: string): number {
-  const length = text.length;
-  if (length < 19 || length > 64) return Number.NaN;
-  const separator = text.charCodeAt(10);
-  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
-  const month = twoDigits(text, 5);
-  const day = twoDigits(text, 8);
-  const hour = twoDigits(text, 11);
-  const minute = twoDigits(text, 14);
-  const second = twoDigits(text, 17);
-  if (
-    text.charCodeAt(4) !== 45 ||
-    text.charCodeAt(7) !== 45 ||
-    (separator !== 84 && separator !== 116 && separator !== 32) ||
-    text.charCodeAt(13) !== 58 ||
-    text.charCodeAt(16) !== 58 ||
-    !(year >= 1 && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 && second <= 60)
-  ) {
-    return Number.NaN;
-  }
+/** The day of the last timestamp, as `yyyymmdd`: most come on the same one. */
+let lastDate = 0;
+let lastDateMs = 0;
+
+/** @returns midnight of the day, UTC, in milliseconds; NaN where there is no such day */
+function dateMs(year: number, month: number, day: number): number {
+  const date = (year * 100 + month) * 100 + day;
+  if (date === lastDate) return lastDateMs;
+  if (year < 1 || month < 1 || month > 12 || day < 1) return Number.NaN;
   const leap = isLeapYear(year);
   if (day > DAYS_IN_MONTH[month - 1]! + (leap && month === 2 ? 1 : 0)) return Number.NaN;
-
-  let at = 19;
-  let millisecond = 0;
-  const point = text.charCodeAt(at);
-  if (point === 46 || point === 44) {
-    let scale = 100;
-    at += 1;
-    const first = at;
-    for (; at < length; at += 1) {
-      const digit = text.charCodeAt(at) - 48;
-      if (!(digit >= 0 && digit <= 9)) break;
-      millisecond += Math.floor(scale) * digit;
-      scale /= 10;
-    }
-    if (at === first) return Number.NaN;
-  }
-  const offset = offsetMinutes(text, at);
   const before = year - 1;
   const days =
     before * 365 +
@@ -83,6 +50,62 @@ export function parseTimestamp(text: string): number {
     (leap && month > 2 ? 1 : 0) +
     day -
     1;
+  lastDate = date;
+  lastDateMs = days * DAY_MS;
+  return lastDateMs;
+}
+
+/**
+ * Reads `YYYY-MM-DDThh:mm:ss` with any fraction and an optional offset; without one it means UTC, as Python's
+ * `datetime.utcnow().isoformat()` sends it. Fractions finer than a millisecond are cut. Years 0001 to 9999.
+ * @returns milliseconds since the Unix epoch, or NaN where the text is no such date
+ */
+export function parseTimestamp(text: string): number {
+  const length = text.length;
+  if (length < 19 || length > 64) return Number.NaN;
+  const separator = text.charCodeAt(10);
+  const century = twoDigits(text, 0);
+  const yearOfCentury = twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  const hour = twoDigits(text, 11);
+  const minute = twoDigits(text, 14);
+  const second = twoDigits(text, 17);
+  if (
+    (century | yearOfCentury | month | day | hour | minute | second) < 0 ||
+    text.charCodeAt(4) !== 45 ||
+    text.charCodeAt(7) !== 45 ||
+    (separator !== 84 && separator !== 116 && separator !== 32) ||
+    text.charCodeAt(13) !== 58 ||
+    text.charCodeAt(16) !== 58 ||
+    hour > 23 ||
+    minute > 59 ||
+    second > 60
+  ) {
+    return Number.NaN;
+  }
+  let at = 19;
+  let millisecond = 0;
+  const point = text.charCodeAt(at);
+  if (point === 46 || point === 44) {
+    let place = 100;
+    at += 1;
+    const first = at;
+    for (; at < length; at += 1) {
+      const digit = text.charCodeAt(at) - 48;
+      if ((digit | (9 - digit)) < 0) break;
+      if (place > 0) {
+        millisecond += place * digit;
+        place = place === 100 ? 10 : place === 10 ? 1 : 0;
+      }
+    }
+    if (at === first) return Number.NaN;
+  }
+  const offset = offsetMinutes(text, at);
   // Second 60, a leap second, is the first of the next minute, as POSIX counts.
-  return days * DAY_MS + (hour * 60 + minute - offset) * 60_000 + second * 1000 + millisecond;
+  return (
+    dateMs(century * 100 + yearOfCentury, month, day) +
+    ((hour * 60 + minute - offset) * 60 + second) * 1000 +
+    millisecond
+  );
 }

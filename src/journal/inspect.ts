@@ -183,6 +183,8 @@ function walkSegment(
         },
       },
     );
+    // Shorter than it was: should it have been trimmed meanwhile, its name is gone too.
+    if ((await opened.size()) < file.size) await withFile(files, file.path, () => Promise.resolve());
     return items;
   });
 }

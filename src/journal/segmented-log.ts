@@ -108,7 +108,7 @@ export async function openSegmentedLog(options: SegmentedLogOptions): Promise<Jo
   }
 
   async function trim(through: number): Promise<void> {
-    while (segments.length > 0 && segments[0]!.last.sequence <= through) {
+    while (!closed && segments.length > 0 && segments[0]!.last.sequence <= through) {
       if (segments.length === 1 && !(await replaceLast())) return;
       const [oldest] = segments as [Segment];
       try {

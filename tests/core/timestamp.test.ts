@@ -43,6 +43,27 @@ t.test('what is no date is NaN', (t) => {
   t.end();
 });
 
+t.test('one date says nothing about the next', (t) => {
+  const day = Date.UTC(2024, 1, 29);
+  t.equal(parseTimestamp('2024-02-29T00:00:00Z'), day);
+  t.ok(Number.isNaN(parseTimestamp('2023-02-29T00:00:00Z')));
+  t.equal(parseTimestamp('2024-02-29T00:00:01Z'), day + 1000);
+  t.equal(parseTimestamp('2024-03-01T00:00:00Z'), day + 86_400_000);
+  t.ok(Number.isNaN(parseTimestamp('2024-02-30T00:00:00Z')));
+  t.end();
+});
+
+t.test('anything but a digit where a digit belongs is NaN', (t) => {
+  const text = '2026-11-22T08:17:09.588+01:30';
+  for (const { index: at } of text.matchAll(/[0-9]/g)) {
+    for (const other of ['/', ':', ' ', '-', 'a', '\u{1d7d8}', '\u0660']) {
+      const broken = text.slice(0, at) + other + text.slice(at + 1);
+      t.ok(Number.isNaN(parseTimestamp(broken)), broken);
+    }
+  }
+  t.end();
+});
+
 t.test('every date that the platform prints reads back as itself', (t) => {
   fc.assert(
     fc.property(

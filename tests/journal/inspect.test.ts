@@ -16,13 +16,13 @@ async function inspect(directory: string): Promise<Inspected[]> {
 }
 
 /** Records of 62 and 64 bytes, two metrics each. */
-async function write(directory: string, texts: readonly string[]): Promise<string> {
+async function write(directory: string, texts: readonly string[], segmentBytes = 300): Promise<string> {
   const journal = await openSegmentedLog({
     directory,
     clock: systemClock,
     log: silentLog,
-    maxBytes: 1e6,
-    segmentBytes: 300,
+    maxBytes: Math.max(1e6, segmentBytes * 8),
+    segmentBytes,
   });
   for (const text of texts) await journal.append(entry(text, 2));
   await journal.close();
@@ -100,4 +100,27 @@ t.test('what a running gateway trims meanwhile is no fault and no loss', async (
     );
     t.match(items.at(-1), { kind: 'summary', segments: 1, lostMetrics: 0, damagedBytes: 0 });
   }
+});
+
+t.test('a large segment that is trimmed while it is read is neither', async (t) => {
+  const directory = folderOf(t);
+  await write(directory, ['x'.repeat(900_000), 'y'.repeat(900_000), 'z'.repeat(900_000)], 2_500_000);
+  const oldest = segment(directory, 1);
+  let opened = 0;
+  const items: Inspected[] = [];
+  for await (const item of inspectJournal(directory, {
+    ...realFiles,
+    open: async (path, mode) => {
+      const file = await realFiles.open(path, mode);
+      if (path === oldest && (opened += 1) === 2) await realFiles.remove(path);
+      return file;
+    },
+  }))
+    items.push(item);
+  t.same(
+    items.map(({ kind }) => kind),
+    ['segment', 'record', 'summary'],
+    'what is left',
+  );
+  t.match(items.at(-1), { kind: 'summary', segments: 1, records: 1, lostMetrics: 0, damagedBytes: 0 });
 });
