@@ -40,14 +40,17 @@ async function measure(server: Server, load: LoadOptions): Promise<Measured> {
   };
 }
 
-/** The three servers in turn, as often as there are rounds; the first time each, for a moment, to warm up. */
-async function rounds(servers: readonly Server[], load: LoadOptions, settings: Settings): Promise<Measured[][]> {
-  for (const server of servers) await saturate(server, { ...load, seconds: 1 });
-  const measured: Measured[][] = [];
-  for (let round = 0; round < settings.rounds; round += 1) {
-    const one: Measured[] = [];
-    for (const server of servers) one.push(await measure(server, load));
-    measured.push(one);
+interface Pair {
+  readonly baseline: Measured;
+  readonly gateway: Measured;
+}
+
+/** The two in turn, so many times; the first time each, for a moment, to warm up. */
+async function turns(baseline: Server, gateway: Server, load: LoadOptions, count: number): Promise<Pair[]> {
+  for (const server of [baseline, gateway]) await saturate(server, { ...load, seconds: 1 });
+  const measured: Pair[] = [];
+  for (let turn = 0; turn < count; turn += 1) {
+    measured.push({ baseline: await measure(baseline, load), gateway: await measure(gateway, load) });
   }
   return measured;
 }
@@ -65,22 +68,23 @@ export const scenario: Scenario = async (settings) => {
   };
   const idleServer = { name: 'gateway, deliveries idle', ...idle };
   const fullServer = { name: 'gateway, all sinks', ...full };
-  const servers: Server[] = [baseline, idleServer, fullServer];
   const figures: Figure[] = [];
   try {
-    const seconds = small ? 1 : 3;
     const loads = [
-      { metrics: 100, connections: 64, seconds },
-      { metrics: 10, connections: 64, seconds },
-      { metrics: 1, connections: 64, seconds },
-      { metrics: 100, connections: 256, seconds },
+      { metrics: 100, connections: 64 },
+      { metrics: 10, connections: 64 },
+      { metrics: 1, connections: 64 },
+      { metrics: 100, connections: 256 },
     ];
     for (const load of small ? loads.slice(0, 1) : loads) {
       const { metrics, connections } = load;
       const name = `${metrics} a request, ${connections} connections`;
       say(name);
-      const measured = await rounds(servers, load, settings);
-      figures.push(...figuresOf(name, measured, connections === 64 ? CPU_GOALS[metrics] : undefined, metrics === 100));
+      // Turns of a second: some processors change their speed every few seconds, and a ratio wants both at the same.
+      const idlePairs = await turns(baseline, idleServer, { ...load, seconds: 1 }, small ? 1 : settings.rounds * 3);
+      const fullPairs = await turns(baseline, fullServer, { ...load, seconds: small ? 1 : 3 }, settings.rounds);
+      const goal = connections === 64 ? CPU_GOALS[metrics] : undefined;
+      figures.push(...figuresOf(name, idlePairs, fullPairs, goal, metrics === 100));
       await full.gateway.flush();
     }
     say('half of what it takes in a burst');
@@ -94,28 +98,27 @@ export const scenario: Scenario = async (settings) => {
 
 function figuresOf(
   name: string,
-  measured: readonly Measured[][],
+  idlePairs: readonly Pair[],
+  fullPairs: readonly Pair[],
   cpuGoal: number | undefined,
   isBurst: boolean,
 ): Figure[] {
   const against = 'bare node:http + JSON.parse';
-  const pairs = (at: number, of: (one: Measured) => number): { value: number; baseline: number }[] =>
-    measured.map((round) => ({ value: of(round[at]!), baseline: of(round[0]!) }));
+  const compare = (pairs: readonly Pair[], of: (one: Measured) => number): { value: number; baseline: number }[] =>
+    pairs.map(({ gateway, baseline }) => ({ value: of(gateway), baseline: of(baseline) }));
   const goal = cpuGoal === undefined ? undefined : { goal: { atMost: cpuGoal } };
-  const full = measured.map((round) => round[2]!);
-  const idle = measured.map((round) => round[1]!);
   return [
     compared(
       { what: `${name}: CPU of the HTTP thread per metric`, unit: 'µs', against, ...goal },
-      pairs(1, (one) => one.mainCpu),
+      compare(idlePairs, (one) => one.mainCpu),
     ),
     compared(
       { what: `${name}: the same with all sinks at work beside it`, unit: 'µs', against },
-      pairs(2, (one) => one.mainCpu),
+      compare(fullPairs, (one) => one.mainCpu),
     ),
     {
       what: `${name}: CPU of all other threads per metric, all sinks`,
-      value: median(full.map((one) => one.otherCpu)),
+      value: median(fullPairs.map(({ gateway }) => gateway.otherCpu)),
       unit: 'µs',
     },
     compared(
@@ -125,15 +128,15 @@ function figuresOf(
         against,
         ...(isBurst && cpuGoal !== undefined ? { goal: { atLeast: BURST_GOAL } } : undefined),
       },
-      pairs(1, (one) => one.perSecond),
+      compare(idlePairs, (one) => one.perSecond),
     ),
     compared(
       { what: `${name}: durable 200s, all sinks`, unit: '/s', against },
-      pairs(2, (one) => one.perSecond),
+      compare(fullPairs, (one) => one.perSecond),
     ),
     ...(['p50', 'p99', 'p999'] as const).map((which) => ({
       what: `${name}: latency ${which.replace('999', '99.9')} saturated, deliveries idle`,
-      value: median(idle.map((one) => one[which])),
+      value: median(idlePairs.map(({ gateway }) => gateway[which])),
       unit: 'ms',
     })),
   ];
