@@ -9,9 +9,9 @@ import { silentLog } from '../support/silent-log.ts';
 import { entry } from './contract.ts';
 import { folderOf } from '../support/folder.ts';
 
-async function inspect(directory: string): Promise<Inspected[]> {
+async function inspect(directory: string, files = realFiles): Promise<Inspected[]> {
   const items: Inspected[] = [];
-  for await (const item of inspectJournal(directory)) items.push(item);
+  for await (const item of inspectJournal(directory, files)) items.push(item);
   return items;
 }
 
@@ -84,15 +84,13 @@ t.test('what a running gateway trims meanwhile is no fault and no loss', async (
     await write(directory, ['a', 'bb', 'c', 'd', 'e', 'f', 'g']);
     const oldest = segment(directory, 1);
     let opened = 0;
-    const items: Inspected[] = [];
-    for await (const item of inspectJournal(directory, {
+    const items = await inspect(directory, {
       ...realFiles,
       open: async (path, mode) => {
         if (path === oldest && (opened += 1) === opening) await rm(path);
         return realFiles.open(path, mode);
       },
-    }))
-      items.push(item);
+    });
     t.same(
       items.map(({ kind }) => kind),
       ['segment', 'record', 'record', 'summary'],
@@ -107,16 +105,14 @@ t.test('a large segment that is trimmed while it is read is neither', async (t) 
   await write(directory, ['x'.repeat(900_000), 'y'.repeat(900_000), 'z'.repeat(900_000)], 2_500_000);
   const oldest = segment(directory, 1);
   let opened = 0;
-  const items: Inspected[] = [];
-  for await (const item of inspectJournal(directory, {
+  const items = await inspect(directory, {
     ...realFiles,
     open: async (path, mode) => {
       const file = await realFiles.open(path, mode);
       if (path === oldest && (opened += 1) === 2) await realFiles.remove(path);
       return file;
     },
-  }))
-    items.push(item);
+  });
   t.same(
     items.map(({ kind }) => kind),
     ['segment', 'record', 'summary'],
