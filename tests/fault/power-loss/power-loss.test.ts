@@ -40,7 +40,7 @@ t.test(
     const base = folder(t);
     const dataDirectory = join(base, 'data');
     mkdirSync(dataDirectory);
-    const { command, logPath, size } = recording(base, dataDirectory);
+    const { command, logPath, size, killBeforeNextChange } = recording(base, dataDirectory);
     // Small, so that segments are begun and freed all the time.
     const options = { key: 'power-key', sinks: { plain: 'refuse' }, maxJournalBytes: 16 * 1024 * 1024 } as const;
     const env = { TROUBLE_DIR: base };
@@ -61,8 +61,9 @@ t.test(
     });
     const trimmedAt = answers.length;
     await waitFor('some more load', () => answers.length > trimmedAt * 1.1, { deadlineMs: 60_000 });
+    killBeforeNextChange();
+    await waitFor('the gateway to die', () => gateway.exit() !== undefined, { deadlineMs: 60_000 });
     await load.stop();
-    await gateway.stop('SIGKILL');
     const changes = readLog(readFileSync(logPath));
     t.comment(`${load.acknowledged().size} ids acknowledged; ${changes.length} changes, ${size()} bytes recorded`);
     t.ok(

@@ -1,6 +1,6 @@
 /** A gateway whose every change of its files is recorded by recorder.c, built with the machine's own C compiler. */
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plainNode } from '../../support/plain-node.ts';
 import { ROOT } from '../../support/root.ts';
@@ -13,6 +13,8 @@ export interface Recording {
   readonly logPath: string;
   /** Bytes of the log now. */
   readonly size: () => number;
+  /** The process dies before its next change, so that all that it changed is in the log. */
+  readonly killBeforeNextChange: () => void;
 }
 
 /**
@@ -31,15 +33,17 @@ export function recording(folder: string, dataDirectory: string, killAt?: number
     '-ldl',
   ]);
   const logPath = join(folder, 'changes.log');
+  const killPath = join(folder, 'kill');
   const [env, args] = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts'));
   const settings = [
     `LD_PRELOAD=${library}`,
     `RECORD_ROOT=${dataDirectory}`,
-    ...(killAt === undefined ? [`RECORD_LOG=${logPath}`] : [`RECORD_KILL_AT=${killAt}`]),
+    ...(killAt === undefined ? [`RECORD_LOG=${logPath}`, `RECORD_KILL_BY=${killPath}`] : [`RECORD_KILL_AT=${killAt}`]),
   ];
   return {
     command: [env, ...args.slice(0, 2), ...settings, ...args.slice(2)],
     logPath,
     size: () => statSync(logPath).size,
+    killBeforeNextChange: () => writeFileSync(killPath, ''),
   };
 }

@@ -4,6 +4,8 @@
  *
  * RECORD_LOG      where the log is written: a sequence of records, see `struct head`
  * RECORD_KILL_AT  the process kills itself (SIGKILL) instead of making the change of this number, 1 being the first
+ * RECORD_KILL_BY  once there is a file of this name, the process kills itself instead of making the next change: unlike a
+ *                 kill from outside, never between a change and its log entry
  *
  * Operation and log entry happen under one lock, so that the log's order is the order of the changes. Writes through a
  * memory map are not seen: SQLite's -shm is the only one, and is no part of what survives a restart.
@@ -43,6 +45,7 @@ static char root[PATH_MAX];
 static size_t root_bytes;
 static int log_fd = -1;
 static long kill_at, changes;
+static const char *kill_by;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -51,6 +54,7 @@ __attribute__((constructor)) static void start(void) {
   if (directory == NULL || realpath(directory, root) == NULL) return;
   root_bytes = strlen(root);
   if (at != NULL) kill_at = atol(at);
+  kill_by = getenv("RECORD_KILL_BY");
   if (log != NULL) log_fd = REAL(open)(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -101,10 +105,12 @@ static uint64_t inode_of(int fd) {
 
 /* Before a change: the moment to die, if it is this one. */
 static void count(void) {
-  if (kill_at > 0 && ++changes >= kill_at) {
+  int saved = errno;
+  if ((kill_at > 0 && ++changes >= kill_at) || (kill_by != NULL && access(kill_by, F_OK) == 0)) {
     kill(getpid(), SIGKILL);
     pause();
   }
+  errno = saved;
 }
 
 static void note(uint32_t kind, uint64_t inode, uint64_t offset, uint32_t flags, const char *path, const char *other,
