@@ -26,9 +26,11 @@ const STEP_DOWN = 0.92;
 const ATTEMPTS = 4;
 
 async function obviousPerSecond(port: number, seconds: number): Promise<number> {
+  const scraping = setInterval(() => void fetch(`http://127.0.0.1:${port}/scrape`).then((page) => page.text()), 5000);
   const written = async (): Promise<number> => Number(await (await fetch(`http://127.0.0.1:${port}/written`)).text());
   const [start, before] = [performance.now(), await written()];
   await saturate({ url: `http://127.0.0.1:${port}/metrics`, keys: ['none'] }, { ...LOAD, seconds });
+  clearInterval(scraping);
   return (((await written()) - before) * 1000) / (performance.now() - start);
 }
 
@@ -108,7 +110,8 @@ export const scenario: Scenario = async (settings) => {
   const minute = small ? 3 : 60;
   const directory = mkdtempSync(join(tmpdir(), 'bench-sustained-'));
   const inserts = rowsToInsert(directory, small ? 20_000 : 200_000);
-  const obvious = await forkServer('./baselines/obvious-build.ts');
+  const collector = await forkServer('./byte-counter.ts');
+  const obvious = await forkServer('./baselines/obvious-build.ts', [`http://127.0.0.1:${collector.port}`]);
   // As the package runs: from source, stripping types takes some 60 MiB more.
   const server = await startServer(settings, small ? {} : { command: compiled(), pipeline: 'package' });
   try {
@@ -136,6 +139,7 @@ export const scenario: Scenario = async (settings) => {
     return figures(kept, half, minute, bare!, obviously!);
   } finally {
     obvious.child.disconnect();
+    collector.child.kill();
     await server.stop();
     rmSync(directory, { recursive: true, force: true });
   }
