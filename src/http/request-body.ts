@@ -59,10 +59,11 @@ function readAll(
   { clock, silence, bodyTimeoutMs, reserve }: RequestBodyDependencies,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    let first: Uint8Array | undefined;
-    let more: Uint8Array[] | undefined;
+    // A connection keeps its last request until the next one, and with it these listeners: what they still held would be
+    // kept with them, long enough to be collected with the old objects only.
+    let promise: { readonly resolve: typeof resolve; readonly reject: typeof reject } | undefined = { resolve, reject };
+    let chunks: Uint8Array[] = [];
     let total = 0;
-    let done = false;
     const watched: Watched = {
       lastAt: clock.monotonic(),
       onSilence: () => {
@@ -71,17 +72,18 @@ function readAll(
       },
     };
     const finish = (): void => {
-      done = true;
+      promise = undefined;
+      chunks = [];
       silence.remove(watched);
     };
     const fail = (refusal: Refusal): void => {
-      finish();
       incoming.pause();
-      reject(refusal);
+      promise?.reject(refusal);
+      finish();
     };
     silence.add(watched);
     incoming.on('data', (chunk: Uint8Array) => {
-      if (done) return;
+      if (promise === undefined) return;
       total += chunk.length;
       if (total > maxBytes) {
         fail(tooLarge(maxBytes));
@@ -95,20 +97,18 @@ function readAll(
           return;
         }
       }
-      if (first === undefined) first = chunk;
-      else {
-        watched.lastAt = clock.monotonic();
-        (more ??= [first]).push(chunk);
-      }
+      if (chunks.length > 0) watched.lastAt = clock.monotonic();
+      chunks.push(chunk);
     });
     incoming.on('end', () => {
-      if (done) return;
-      finish();
-      resolve(more === undefined ? (first ?? EMPTY) : Buffer.concat(more, total));
+      const [first = EMPTY] = chunks;
+      promise?.resolve(chunks.length > 1 ? Buffer.concat(chunks, total) : first);
+      if (promise !== undefined) finish();
     });
     // Comes after every end, and alone where the connection broke: no listener for errors, so none is thrown.
     incoming.on('close', () => {
-      if (!done) fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
+      if (promise !== undefined)
+        fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
     });
   });
 }

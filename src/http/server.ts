@@ -49,18 +49,22 @@ export async function listen(app: Pick<App, 'fetch' | 'ingest'>, options: Listen
   server.maxHeadersCount = 100;
 
   const toApp = getRequestListener(app.fetch, { autoCleanupIncoming: false, hostname: 'localhost' });
-  /** The latest answer of each connection. */
-  const answers = new WeakMap<Socket, ServerResponse>();
-  const connections = new Set<Socket>();
+  /** Open connections, each with its latest answer while that is under way: afterwards nothing of a request is kept. */
+  const connections = new Map<Socket, ServerResponse | undefined>();
   server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-    connections.add(socket);
+    connections.set(socket, undefined);
     socket.once('close', () => connections.delete(socket));
   });
+  function answered(this: ServerResponse): void {
+    const { socket } = this.req;
+    if (connections.get(socket) === this) connections.set(socket, undefined);
+  }
   let closing = false;
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (closing) outgoing.setHeader('Connection', 'close');
     if (tls !== undefined) outgoing.setHeader(...STRICT_TRANSPORT);
-    answers.set(incoming.socket, outgoing);
+    connections.set(incoming.socket, outgoing);
+    outgoing.on('finish', answered);
     if (incoming.url === '/metrics' && incoming.method === 'POST') app.ingest(incoming, outgoing);
     else toApp(incoming, outgoing).catch(() => outgoing.destroy());
   };
@@ -69,7 +73,7 @@ export async function listen(app: Pick<App, 'fetch' | 'ingest'>, options: Listen
   server.on('checkContinue', handle);
   server.on('checkExpectation', handle);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    answerBroken(error, socket, answers.get(socket));
+    answerBroken(error, socket, connections.get(socket));
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -87,8 +91,7 @@ export async function listen(app: Pick<App, 'fetch' | 'ingest'>, options: Listen
     close: async (graceMs = 10_000) => {
       closing = true;
       // Clients of answers that are still to come learn that the connection ends with them.
-      for (const connection of connections) {
-        const answer = answers.get(connection);
+      for (const answer of connections.values()) {
         if (answer?.headersSent === false) answer.setHeader('Connection', 'close');
       }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { Refusal } from '../../src/core/refusal.ts';
+import { collected } from '../support/collected.ts';
 import { goodBody, SECRET, testGateway, type TestGatewayOptions, valueOf } from './gateway.ts';
 import { rawConnection, rawRequest } from './raw-connection.ts';
 
@@ -52,6 +53,24 @@ t.test('a connection is kept over answers of every kind', async (t) => {
     t.equal(answer.headers.get('connection'), 'keep-alive');
   }
   connection.destroy();
+});
+
+t.test('a connection that waits for its next request keeps nothing of the last', async (t) => {
+  const bodies: WeakRef<object>[] = [];
+  const append: NonNullable<TestGatewayOptions['context']>['append'] = (entry) => {
+    bodies.push(new WeakRef(entry.payload.buffer));
+    return Promise.resolve({ ...entry, sequence: bodies.length, count: bodies.length });
+  };
+  const { connect } = await start(t, { context: { append } });
+  const connections = await Promise.all([connect(), connect(), connect()]);
+  for (const connection of connections) {
+    connection.write(rawRequest(goodBody(500), KEY));
+    t.equal((await connection.answer()).status, 200);
+  }
+  t.equal(bodies.length, 3);
+  await collected(bodies);
+  t.pass('the bodies are gone');
+  for (const connection of connections) connection.destroy();
 });
 
 t.test('pipelined requests get their answers in order', async (t) => {

@@ -134,7 +134,7 @@ export const scenario: Scenario = async (settings) => {
     }
     const kept = await keep(server, best === 0 ? rate : best, minute, say);
     await untilEmpty(server);
-    const half = await steadyLoad(server, kept.accepted / 2, small ? 2 : 20);
+    const half = await steadyLoad(server, kept.accepted / 2, minute);
     const [bare, obviously] = (['bare', 'obvious'] as const).map((which) => median(measured.map((one) => one[which])));
     return figures(kept, half, minute, bare!, obviously!);
   } finally {
