@@ -3,6 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeDirectory, writeFileAtomically } from './files.ts';
 import type { Checkpoint } from './journal.ts';
+import { seal, unseal } from './sealed-json.ts';
 
 export type FiledCheckpoint = Checkpoint | 'damaged' | undefined;
 
@@ -15,8 +16,8 @@ export interface CheckpointFiles {
   readonly keepOnly: (sinks: readonly string[]) => Promise<readonly string[]>;
 }
 
-const isCheckpoint = (value: unknown): value is Checkpoint => {
-  const { journalId, sequence, count } = (value ?? {}) as Partial<Checkpoint>;
+const isCheckpoint = (value: object): value is Checkpoint => {
+  const { journalId, sequence, count } = value as Partial<Checkpoint>;
   return typeof journalId === 'string' && Number.isSafeInteger(sequence) && Number.isSafeInteger(count);
 };
 
@@ -26,7 +27,7 @@ export async function openCheckpointFiles(directory: string): Promise<Checkpoint
   return {
     read: async (sink) => {
       try {
-        const value: unknown = JSON.parse(await readFile(pathOf(sink), 'utf8'));
+        const value = unseal(await readFile(pathOf(sink), 'utf8'));
         return isCheckpoint(value)
           ? { journalId: value.journalId, sequence: value.sequence, count: value.count }
           : 'damaged';
@@ -34,7 +35,7 @@ export async function openCheckpointFiles(directory: string): Promise<Checkpoint
         return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : 'damaged';
       }
     },
-    write: (sink, checkpoint) => writeFileAtomically(pathOf(sink), JSON.stringify(checkpoint)),
+    write: (sink, checkpoint) => writeFileAtomically(pathOf(sink), seal(checkpoint)),
     keepOnly: async (sinks) => {
       const known = (await readdir(directory))
         .filter((name) => name.endsWith('.json'))

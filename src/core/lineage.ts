@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { writeFileAtomically } from './files.ts';
 import type { Checkpoint, Journal, Position } from './journal.ts';
+import { seal, unseal } from './sealed-json.ts';
 
 interface Ancestor {
   readonly id: string;
@@ -58,7 +59,7 @@ export async function openLineage(
       ancestors: [...current.ancestors, { id: current.id, through: head }].slice(-MAX_ANCESTORS),
     };
   }
-  if (current !== known) await writeFileAtomically(path, JSON.stringify(current));
+  if (current !== known) await writeFileAtomically(path, seal(current));
   const { id, ancestors } = current;
   return {
     id,
@@ -78,7 +79,7 @@ const isBeyond = (position: Position, limit: Position): boolean =>
 
 async function readLineage(path: string): Promise<LineageFile | undefined> {
   try {
-    const value = JSON.parse(await readFile(path, 'utf8')) as Partial<LineageFile>;
+    const value = unseal(await readFile(path, 'utf8')) as Partial<LineageFile>;
     return typeof value.journal === 'string' && typeof value.id === 'string' && Array.isArray(value.ancestors)
       ? (value as LineageFile)
       : undefined;
