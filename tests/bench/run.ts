@@ -66,5 +66,7 @@ else {
   for (const line of rows(results)) console.log(line);
 }
 if (profileDirectory !== undefined)
-  console.error(`profiles (open in Chrome's DevTools, Performance): ${profileDirectory}`);
+  console.error(
+    `profiles of the gateways that were started (open in Chrome's DevTools, Performance): ${profileDirectory}`,
+  );
 process.exit(0);

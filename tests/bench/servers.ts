@@ -32,6 +32,10 @@ export interface GatewaySettings {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** @param command ends with the script */
+const withOptions = (command: readonly string[], options: readonly string[]): [string, ...string[]] =>
+  [...command.slice(0, -1), ...options, ...command.slice(-1)] as [string];
+
 const KEYS = ['ONE', 'TWO', 'THREE', 'FOUR'];
 
 /** Forks a module of this folder whose first message is its port. */
@@ -58,7 +62,7 @@ export async function startServer(
   const gateway = await spawnGateway({
     dataDirectory,
     ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
-    command: command ?? (fromSource as [string]),
+    command: command === undefined ? (fromSource as [string]) : withOptions(command, profile),
     args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
     env: {
       ...(collector === undefined

@@ -9,7 +9,7 @@ const PARAMETERS: Partial<Record<QueryName, Readonly<Record<string, string>>>> =
   latency: { type: 'tool_execution', from: '30d' },
   requests: { from: '30d', step: 'day' },
   events: { from: '30d', view: 'tool_metrics', success: 'false', limit: '100' },
-  user: { from: '30d', user_hash: 'nobody' },
+  user: { from: '30d', user_hash: '2b8b66f64b60' },
   trend: {},
 };
 

@@ -68,6 +68,8 @@ export const scenario: Scenario = async (settings) => {
       const path = join(directory, `empty-${round}.db`);
       const barePath = join(directory, `bare-${round}.db`);
       const empty = open(path, Date.now());
+      // As the large one: dictionaries, statements and caches are there.
+      empty.write(Math.min(perRound, BATCH));
       // What is timed next to each other in one round is what is compared.
       const emptyMicros = empty.write(perRound);
       const largeMicros = large.write(perRound);
