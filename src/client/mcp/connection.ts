@@ -62,6 +62,8 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       recorder.sessionId(extra) ??
       header(extra, 'mcp-session-id') ??
       (typeof transport.sessionId === 'string' ? transport.sessionId : undefined);
+    // A client's connection is one session, whose id it learns from the answer to its first request.
+    if (recorder.main === 'sent' && own !== undefined) return own;
     if (id !== undefined) own = recorder.sessions(id, () => createSession(recorder.sessionKey(id), now));
     // Over HTTP without a session id, requests of many clients may share a connection, or each have its own.
     else own ??= createSession(traits.isHttpServer ? undefined : recorder.sessionKey(undefined), now);

@@ -192,7 +192,7 @@ function count({ type, value, duration_ms: duration, dimensions, metadata }: Rec
   const attributes: Attributes = { service, metric_type: type };
   for (const label of labels) {
     const found = dimensions[label] ?? metadata[label];
-    if (found !== undefined && found !== null) attributes[label] = String(found);
+    if (found !== undefined && found !== null) attributes[label] = found;
   }
   counter?.add(value, attributes);
   if (counter === undefined) histogram.record(value, attributes);
