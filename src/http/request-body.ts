@@ -59,11 +59,10 @@ function readAll(
   { clock, silence, bodyTimeoutMs, reserve }: RequestBodyDependencies,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    // A connection keeps its last request until the next one, and with it these listeners: what they still held would be
-    // kept with them, long enough to be collected with the old objects only.
-    let promise: { readonly resolve: typeof resolve; readonly reject: typeof reject } | undefined = { resolve, reject };
-    let chunks: Uint8Array[] = [];
+    let first: Uint8Array | undefined;
+    let more: Uint8Array[] | undefined;
     let total = 0;
+    let done = false;
     const watched: Watched = {
       lastAt: clock.monotonic(),
       onSilence: () => {
@@ -72,18 +71,17 @@ function readAll(
       },
     };
     const finish = (): void => {
-      promise = undefined;
-      chunks = [];
+      done = true;
       silence.remove(watched);
     };
     const fail = (refusal: Refusal): void => {
-      incoming.pause();
-      promise?.reject(refusal);
       finish();
+      incoming.pause();
+      reject(refusal);
     };
     silence.add(watched);
     incoming.on('data', (chunk: Uint8Array) => {
-      if (promise === undefined) return;
+      if (done) return;
       total += chunk.length;
       if (total > maxBytes) {
         fail(tooLarge(maxBytes));
@@ -97,18 +95,20 @@ function readAll(
           return;
         }
       }
-      if (chunks.length > 0) watched.lastAt = clock.monotonic();
-      chunks.push(chunk);
+      if (first === undefined) first = chunk;
+      else {
+        watched.lastAt = clock.monotonic();
+        (more ??= [first]).push(chunk);
+      }
     });
     incoming.on('end', () => {
-      const [first = EMPTY] = chunks;
-      promise?.resolve(chunks.length > 1 ? Buffer.concat(chunks, total) : first);
-      if (promise !== undefined) finish();
+      if (done) return;
+      finish();
+      resolve(more === undefined ? (first ?? EMPTY) : Buffer.concat(more, total));
     });
     // Comes after every end, and alone where the connection broke: no listener for errors, so none is thrown.
     incoming.on('close', () => {
-      if (promise !== undefined)
-        fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
+      if (!done) fail(new Refusal('malformed', `The body is incomplete: the connection ended after ${total} bytes.`));
     });
   });
 }

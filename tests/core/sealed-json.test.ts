@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { openCheckpointFiles } from '../../src/core/checkpoint-file.ts';
@@ -42,7 +42,6 @@ t.test('a checkpoint file with one bit flipped is damaged, or says the same', as
 
 t.test('with one bit flipped in the lineage, a checkpoint of this journal still has its place', async (t) => {
   const directory = folderOf(t);
-  mkdirSync(directory, { recursive: true });
   const path = join(directory, 'journal-lineage.json');
   const journal = openMemoryJournal();
   const { id } = await openLineage(path, journal, [], () => 'new');

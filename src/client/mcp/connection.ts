@@ -58,12 +58,10 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
 
   const sessionOf = (extra: unknown): Session => {
     const now = monotonicNow();
+    // A client learns the id from the answer to its first request: the session is that of its connection all the same.
+    const known = recorder.main === 'sent' && own !== undefined ? undefined : transport.sessionId;
     const id =
-      recorder.sessionId(extra) ??
-      header(extra, 'mcp-session-id') ??
-      (typeof transport.sessionId === 'string' ? transport.sessionId : undefined);
-    // A client's connection is one session, whose id it learns from the answer to its first request.
-    if (recorder.main === 'sent' && own !== undefined) return own;
+      recorder.sessionId(extra) ?? header(extra, 'mcp-session-id') ?? (typeof known === 'string' ? known : undefined);
     if (id !== undefined) own = recorder.sessions(id, () => createSession(recorder.sessionKey(id), now));
     // Over HTTP without a session id, requests of many clients may share a connection, or each have its own.
     else own ??= createSession(traits.isHttpServer ? undefined : recorder.sessionKey(undefined), now);

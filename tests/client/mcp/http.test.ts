@@ -32,8 +32,9 @@ async function serve(t: { teardown: (end: () => void) => void }, server: HttpSer
   return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
 }
 
-t.test('SDK 1.x: each session of a stateful endpoint has its own key and its own flows', async (t) => {
-  const { client: metricsClient, metrics } = captureMetrics();
+t.test('SDK 1.x: each session of a stateful endpoint has its own key and its own flows, on both sides', async (t) => {
+  const onServer = captureMetrics();
+  const onClient = captureMetrics();
   const transports = new Map<string, StreamableHTTPServerTransport>();
   const handle = async (
     request: Parameters<StreamableHTTPServerTransport['handleRequest']>[0],
@@ -47,7 +48,7 @@ t.test('SDK 1.x: each session of a stateful endpoint has its own key and its own
       });
       const server = new McpServer1({ name: 'stateful', version: '1' });
       server.registerTool('ok', {}, async () => ({ content: [] }));
-      await instrumentMcpServer(server, metricsClient).connect(made);
+      await instrumentMcpServer(server, onServer.client).connect(made);
       transport = made;
     }
     await transport.handleRequest(request, response);
@@ -57,23 +58,25 @@ t.test('SDK 1.x: each session of a stateful endpoint has its own key and its own
     createServer((request, response) => void handle(request, response).catch(t.fail)),
   );
   for (let session = 0; session < 2; session += 1) {
-    const client = new Client1({ name: `client-${session}`, version: '1' });
+    const client = instrumentMcpClient(new Client1({ name: `client-${session}`, version: '1' }), onClient.client);
     await client.connect(new ClientTransport1(url));
     await client.listTools();
     await client.callTool({ name: 'ok' });
     await client.close();
   }
-  const executions = await metrics('tool_execution');
-  t.strictSame(
-    executions.map(({ dimensions }) => [dimensions['method'], dimensions['client_name']]),
-    [0, 1].flatMap((n) => ['initialize', 'tools/list', 'tools/call'].map((method) => [method, `client-${n}`])),
-  );
-  const keys = new Set(executions.map(({ dimensions }) => dimensions['session_key']));
-  t.equal(keys.size, 2);
-  const flows = await metrics('protocol_latency');
-  t.equal(flows.length, 6);
-  t.strictSame(new Set(flows.map(({ dimensions }) => dimensions['session_key'])), keys);
-  for (const id of transports.keys()) t.notMatch(JSON.stringify(await metrics()), id);
+  for (const { metrics } of [onServer, onClient]) {
+    const executions = await metrics('tool_execution');
+    t.strictSame(
+      executions.map(({ dimensions }) => [dimensions['method'], dimensions['client_name']]),
+      [0, 1].flatMap((n) => ['initialize', 'tools/list', 'tools/call'].map((method) => [method, `client-${n}`])),
+    );
+    const keys = new Set(executions.map(({ dimensions }) => dimensions['session_key']));
+    t.equal(keys.size, 2);
+    const flows = await metrics('protocol_latency');
+    t.equal(flows.length, 6);
+    t.strictSame(new Set(flows.map(({ dimensions }) => dimensions['session_key'])), keys);
+    for (const id of transports.keys()) t.notMatch(JSON.stringify(await metrics()), id);
+  }
 });
 
 t.test(
