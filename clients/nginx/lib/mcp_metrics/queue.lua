@@ -24,16 +24,20 @@ local function drop_oldest()
   return false
 end
 
--- Adds one encoded metric. At the limit, or without memory, the oldest go.
+-- Adds one encoded metric. At the limit, or without memory, the oldest go: by the length that each push is told, so that
+-- workers pushing at once keep exactly the limit. Two go for one while a limit lowered by a reload is being reached.
 function _M.push(item)
   _M.count("recorded", 1)
-  while (dict:llen(WAITING) or 0) >= settings.max_queue and drop_oldest() do end
-  while not dict:rpush(WAITING, item) do
+  local length = dict:rpush(WAITING, item)
+  while not length do
     if not drop_oldest() then
       _M.count("dropped", 1)
       return
     end
+    length = dict:rpush(WAITING, item)
   end
+  if length > settings.max_queue then drop_oldest() end
+  if length > settings.max_queue + ngx.worker.count() then drop_oldest() end
 end
 
 -- The lock lasts longer than an attempt may take, and dies with its time if its worker dies.
