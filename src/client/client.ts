@@ -14,7 +14,6 @@ import { resolveOptions } from './options.ts';
 import type { MetricsClientOptions } from './options.ts';
 import { attempt } from './runtime.ts';
 import { createSender } from './sender.ts';
-import { newStats } from './stats.ts';
 import type { ClientStats } from './stats.ts';
 import { hashUser } from './user-hash.ts';
 
@@ -46,16 +45,15 @@ export interface FlushOptions {
   readonly timeoutMs?: number;
 }
 
-const FLUSH_TIMEOUT_MS = 5000;
-
-const timeoutOf = (options: FlushOptions | undefined): number =>
-  attempt(() => between(options?.timeoutMs, FLUSH_TIMEOUT_MS, 0, 2e9)) ?? FLUSH_TIMEOUT_MS;
+function timeoutOf(options: FlushOptions | undefined): number {
+  const PRESET_MS = 5000;
+  return attempt(() => between(options?.timeoutMs, PRESET_MS, 0, 2e9)) ?? PRESET_MS;
+}
 
 export function createMetricsClient(options?: MetricsClientOptions): MetricsClient {
   const resolved = resolveOptions(options);
   const { warn } = resolved;
-  const stats = newStats();
-  const sender = resolved.disabled ? undefined : createSender(resolved, stats);
+  const sender = createSender(resolved);
 
   /** A method that records one type of metric; `valueOf` gives what its counter adds. */
   const recorder = <Given extends CommonFields>(
@@ -66,14 +64,13 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
   ): ((given: Given, metricName?: string) => void) => {
     const encode = createEncoder(type, dimensions, metadata, resolved.maxTextLength);
     return (given, metricName) => {
-      if (!sender) return;
+      if (resolved.disabled) return;
       // All that looks into the caller's objects stays in here: they may be anything, and their getters may throw.
       try {
         const fields = metricName === undefined ? given : { ...given, metricName };
         sender.enqueue(encode(fields, valueOf(fields)));
       } catch (error) {
-        stats.recorded += 1;
-        stats.dropped.invalid += 1;
+        sender.enqueue(undefined);
         warn('invalid', 'a metric was dropped: ', error);
       }
     };
@@ -104,9 +101,9 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
     healthCheck: recorder('health_check', 'endpoint healthy statusCode'),
     custom: (metricName, fields) => custom(fields as CustomFields, metricName),
     hashUser: (id) => hashUser(id, resolved.userHashSalt),
-    flush: async (given) => sender?.flush(timeoutOf(given)),
-    shutdown: async (given) => sender?.shutdown(timeoutOf(given)),
-    stats: () => structuredClone(stats),
+    flush: async (given) => sender.flush(timeoutOf(given)),
+    shutdown: async (given) => sender.shutdown(timeoutOf(given)),
+    stats: sender.stats,
     warn,
   };
 }

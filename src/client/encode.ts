@@ -65,7 +65,7 @@ function addFurther(
   for (const [key, value] of Object.entries(further)) {
     const name = keyOf(key);
     const limited = valueOf(value, MAX_TEXT);
-    if (limited === undefined || count >= most || name in to) continue;
+    if (limited === undefined || count >= most || Object.hasOwn(to, name)) continue;
     to[name] = limited;
     count += 1;
   }

@@ -1,6 +1,7 @@
 /** One try at sending a batch: the request, and what the gateway's answer means for the batch. */
 import type { Records } from './buffer.ts';
 import { between } from './encode.ts';
+import type { ResolvedOptions } from './options.ts';
 import { retryAfterMs } from './retry.ts';
 import { host, monotonicNow } from './runtime.ts';
 import type { Bytes, Zlib } from './runtime.ts';
@@ -8,10 +9,10 @@ import type { Bytes, Zlib } from './runtime.ts';
 /** A request that keeps its key and its bytes over all tries, so that the gateway counts it once. */
 export interface Batch extends Records {
   readonly key: string;
-  readonly body: Bytes;
-  readonly gzip: boolean;
   /** Monotonic time of the making. */
   readonly sealedAt: number;
+  /** From the first try on: JSON, compressed where that pays. */
+  body?: Bytes;
 }
 
 /** What the gateway said to a batch. */
@@ -22,18 +23,25 @@ export interface Answer {
   readonly rejected: number;
   /** In the gateway's own words, for a warning. */
   readonly detail: string;
-  /** How long the gateway asks to be left alone, in milliseconds. */
-  readonly waitMs: number | undefined;
+  /** How long the gateway asks to be left alone, in milliseconds; 0 where it does not. */
+  readonly waitMs: number;
 }
 
 /** Level 1 takes half the time of the default and loses 5 % of size. @returns undefined where it fails */
 const compress = ({ gzip }: Zlib, plain: Bytes): Promise<Bytes | undefined> =>
   new Promise((resolve) => gzip(plain, { level: 1 }, (_, compressed) => resolve(compressed)));
 
-export async function sealBatch(head: Uint8Array, { bytes, lengths }: Records): Promise<Batch> {
+export const sealBatch = ({ bytes, lengths }: Records): Batch => ({
+  bytes,
+  lengths,
+  key: host.crypto?.randomUUID?.() ?? `${Math.random()}`,
+  sealedAt: monotonicNow(),
+});
+
+/** @param head what a body begins with, before its metrics */
+export async function packBody(head: Uint8Array, bytes: Uint8Array): Promise<Bytes> {
   /** Smaller bodies gain nothing. */
   const GZIP_FROM_BYTES = 1024;
-  const sealedAt = monotonicNow();
   const plain = new Uint8Array(head.length + bytes.length + 1);
   plain.set(head);
   plain.set(bytes, head.length);
@@ -43,49 +51,37 @@ export async function sealBatch(head: Uint8Array, { bytes, lengths }: Records): 
   const zlib = plain.length >= GZIP_FROM_BYTES && host.process?.getBuiltinModule?.('node:zlib');
   // A host's imitation may lack `gzip`.
   const compressed = zlib && (await compress(zlib, plain).catch(() => {}));
-  return {
-    bytes,
-    lengths,
-    key: globalThis.crypto?.randomUUID?.() ?? `${Math.random()}`,
-    body: compressed || plain,
-    gzip: Boolean(compressed),
-    sealedAt,
-  };
+  return compressed || plain;
 }
 
-/** Sends a batch once. Never rejects. */
+/** Sends a batch once. Never rejects, and ends with the signal, whatever a `fetch` of the service's own makes of it. */
 export async function postBatch(
-  send: typeof fetch,
-  url: string,
-  headers: Headers | undefined,
-  batch: Batch,
+  { fetch, url, headers }: ResolvedOptions,
+  { key, lengths }: Batch,
+  body: Bytes,
   signal: AbortSignal,
 ): Promise<Answer> {
   const LONGEST_DETAIL = 200;
+  const GZIP_BEGINS = 0x1f;
   let response: Response | undefined;
   let told: Partial<Record<'rejected' | 'detail' | 'errors', unknown>> = {};
-  try {
+  const ask = async (): Promise<void> => {
     const all = new Headers(headers);
-    all.set('idempotency-key', batch.key);
-    if (batch.gzip) all.set('content-encoding', 'gzip');
-    response = await send(url, {
-      method: 'POST',
-      headers: all,
-      body: batch.body,
-      // A redirect would take the key to another host.
-      redirect: 'manual',
-      signal,
-    });
+    all.set('idempotency-key', key);
+    // No JSON begins like gzip.
+    if (body[0] === GZIP_BEGINS) all.set('content-encoding', 'gzip');
+    // A redirect would take the key to another host.
+    response = await fetch(url, { method: 'POST', headers: all, body, redirect: 'manual', signal });
     told = ((await response.json()) as typeof told | null) ?? {};
-  } catch {
-    // No answer, or one without a readable body: its status says enough.
-  }
+  };
+  // Without an answer, or one with a readable body, its status says enough.
+  await Promise.race([ask(), new Promise((resolve) => signal.addEventListener('abort', resolve))]).catch(() => {});
   const { rejected, detail, errors } = told;
   return {
     status: response?.status ?? 0,
     // Whatever stands there, the client's books stay whole.
-    rejected: between((rejected as number) | 0, 0, 0, batch.lengths.length),
+    rejected: between((rejected as number) | 0, 0, 0, lengths.length),
     detail: JSON.stringify([detail, errors]).slice(0, LONGEST_DETAIL),
-    waitMs: retryAfterMs(response?.headers.get('retry-after'), Date.now()),
+    waitMs: retryAfterMs(response?.headers?.get('retry-after'), Date.now()),
   };
 }

@@ -21,6 +21,8 @@ interface ProcessLike {
 
 interface HostGlobals {
   readonly process?: ProcessLike;
+  /** Test environments that imitate a browser leave it out. */
+  readonly crypto?: { readonly randomUUID?: () => string };
   readonly Deno?: { readonly unrefTimer?: (id: unknown) => void };
 }
 

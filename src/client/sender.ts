@@ -2,52 +2,81 @@
 import { createBuffer, divide } from './buffer.ts';
 import { cancelExitFlush, requestExitFlush } from './exit-flush.ts';
 import type { ResolvedOptions } from './options.ts';
-import { postBatch, sealBatch } from './post.ts';
+import { packBody, postBatch, sealBatch } from './post.ts';
 import type { Answer, Batch } from './post.ts';
-import { backoffMs, DENIED_DELAY_MS, MAX_BATCH_AGE_MS } from './retry.ts';
-import { backgroundTimer, monotonicNow } from './runtime.ts';
+import { backoffMs } from './retry.ts';
+import { attempt, backgroundTimer, monotonicNow } from './runtime.ts';
 import type { ClientStats } from './stats.ts';
 import { utf8 } from './user-hash.ts';
 
 export interface Sender {
-  /** Takes one metric as JSON text. */
-  readonly enqueue: (metric: string) => void;
+  /** Takes one metric as JSON text; undefined counts one that could not be made. */
+  readonly enqueue: (metric: string | undefined) => void;
   /** Sends what was recorded before the call; resolves when that is settled or at the deadline. Never rejects. */
   readonly flush: (timeoutMs: number) => Promise<void>;
   /** As `flush`; then drops the rest, counted, and takes nothing more. */
   readonly shutdown: (timeoutMs: number) => Promise<void>;
+  readonly stats: () => ClientStats;
 }
 
-export function createSender(options: ResolvedOptions, stats: ClientStats): Sender {
+export function createSender(options: ResolvedOptions): Sender {
   /** Bytes of metrics in a request's body at most: well below the gateway's 10 MiB, and quick to compress. */
   const MAX_BATCH_BYTES = 1_000_000;
   /** How long a process that has nothing else to do is kept for what is left. */
   const EXIT_FLUSH_MS = 2000;
-  const { flushIntervalMs, maxBatchSize, warn } = options;
+  /** After 401 and 403, which a person mends, not a quick retry. */
+  const DENIED_DELAY_MS = 60_000;
+  /** A flush, which may come often, waits so long after a try that failed, or for the backoff if that ends before. */
+  const FLUSH_DELAY_MS = 1000;
+  /** The gateway remembers an idempotency key for 24 hours; a batch that may have arrived is not sent after half of that. */
+  const MAX_BATCH_AGE_MS = 43_200_000;
+  /** How late a timer or a try may be before it counts as lost. */
+  const LOST_AFTER_MS = 1000;
+  const { flushIntervalMs, maxBatchSize, maxQueueSize, warn } = options;
+  /** So many are sent without waiting for the interval. */
+  const full = Math.min(maxBatchSize, maxQueueSize);
   const head = utf8.encode(`${JSON.stringify(options.identity).slice(0, -1)},"metrics":[`);
-  let buffer = createBuffer(options.maxQueueSize);
+  let buffer = createBuffer(maxQueueSize);
   /** Sealed and not settled, oldest first: one batch, or the parts of one that was too large. */
   const batches: Batch[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerDue = 0;
-  let running: Promise<void> | undefined;
-  let abort: (() => void) | undefined;
+  let running = Promise.resolve();
+  /** Grows with every run; one of an earlier turn is not heard any more. */
+  let turn = 0;
+  /** A run is under way until then; one still at the same try is lost: an edge worker's request ends with its timers and its POST. */
+  let lostAt = 0;
+  let abort = (): void => {};
   let failures = 0;
   /** No request before this monotonic time: a backoff, which a flush may cut short, but not below the gateway's own word. */
   let notBefore = 0;
   let askedUntil = 0;
+  let failedAt = 0;
   let flushTarget = 0;
   let closing: Promise<void> | undefined;
+  // The books, as `ClientStats` has them.
+  let recorded = 0;
+  let accepted = 0;
+  let rejected = 0;
+  let overflow = 0;
+  let refused = 0;
+  let invalid = 0;
+  let unsent = 0;
+  let queued = 0;
+  let inFlight = 0;
+  let requests = 0;
+  let retries = 0;
 
-  const outstanding = (): number => stats.queued + stats.inFlight;
-  const settled = (): number => stats.recorded - outstanding();
+  const outstanding = (): number => queued + inFlight;
+  const settled = (): number => recorded - outstanding();
+
+  const pauseMs = (least: number): number => Math.max(notBefore - monotonicNow(), least);
 
   const wake = (delayMs: number): void => {
-    const due = monotonicNow() + delayMs;
-    if (timer) {
-      if (timerDue <= due) return;
-      clearTimeout(timer);
-    }
+    const now = monotonicNow();
+    const due = now + delayMs;
+    if (timer && timerDue <= due && now < timerDue + LOST_AFTER_MS) return;
+    clearTimeout(timer);
     timerDue = due;
     timer = backgroundTimer(() => {
       timer = undefined;
@@ -58,147 +87,167 @@ export function createSender(options: ResolvedOptions, stats: ClientStats): Send
   /** @returns how many metrics that were */
   const settle = ({ lengths }: Batch): number => {
     batches.shift();
-    stats.inFlight -= lengths.length;
+    inFlight -= lengths.length;
     return lengths.length;
   };
 
-  const split = async (batch: Batch): Promise<void> => {
+  const split = (batch: Batch): void => {
     const halves = divide(batch, batch.lengths.length >> 1, Infinity);
-    const parts = await Promise.all(halves.map((half) => sealBatch(head, half)));
-    batches.splice(0, 1, ...parts);
+    batches.splice(0, 1, ...halves.map(sealBatch));
   };
 
-  const drop = (batch: Batch, reason: string): void => {
-    stats.dropped.refused += settle(batch);
-    warn(reason.slice(0, 11), `metrics were dropped: ${reason}`);
+  const drop = (batch: Batch, kind: string, reason: string): void => {
+    refused += settle(batch);
+    warn(kind, `metrics were dropped: ${reason}`);
   };
 
-  const apply = async (batch: Batch, { status, rejected, detail, waitMs }: Answer): Promise<void> => {
-    const reason = `answer ${status} ${detail}`;
+  const apply = (batch: Batch, { status, rejected: bad, detail, waitMs }: Answer): void => {
+    const reason = `${options.url} answers ${status || 'nothing'} ${detail}`;
     if (status === 200) {
       failures = 0;
-      stats.accepted += settle(batch) - rejected;
-      stats.rejected += rejected;
-      if (rejected > 0) warn('rejected', `the gateway rejected ${rejected} metrics: ${detail}`);
+      accepted += settle(batch) - bad;
+      rejected += bad;
+      if (bad > 0) warn('rejected', `${bad} metrics were rejected: ${detail}`);
     } else if (status === 413 && batch.lengths.length > 1) {
-      await split(batch);
+      split(batch);
     } else if ([400, 413, 415, 422].includes(status)) {
       // This very request is wrong. Any other answer may pass with time: a key, a proxy, a restart, a deploy.
-      drop(batch, reason);
+      drop(batch, `${status}`, reason);
     } else {
-      stats.retries += 1;
-      const now = monotonicNow();
+      retries += 1;
+      const now = (failedAt = monotonicNow());
       const denied = status === 401 || status === 403;
-      askedUntil = now + (waitMs ?? 0);
+      askedUntil = now + waitMs;
       notBefore = Math.max(askedUntil, now + (denied ? DENIED_DELAY_MS : backoffMs(failures)));
       failures += 1;
-      if (denied) warn('denied', `metrics are kept, check the API key: ${reason}`);
-      else if (failures === 3)
-        warn('unreachable', `no success at ${options.url} (${status || 'no answer'}), metrics are kept and sent later`);
+      if (denied || failures === 3)
+        warn(`${denied}`, `metrics are kept and sent later${denied ? ', check the API key' : ''}: ${reason}`);
     }
   };
 
   /** One try at the oldest batch. */
-  const attempt = async (batch: Batch): Promise<void> => {
+  const tryBatch = async (batch: Batch): Promise<void> => {
     if (monotonicNow() - batch.sealedAt > MAX_BATCH_AGE_MS) {
-      drop(batch, 'too old to be sent again');
+      drop(batch, 'old', 'too old to retry');
       return;
     }
+    const body = (batch.body ??= await packBody(head, batch.bytes));
+    // After shutdown's deadline the batch is no longer ours, to send or to settle.
+    if (batches[0] !== batch) return;
     const controller = new AbortController();
     abort = () => controller.abort();
     const timeout = backgroundTimer(abort, options.requestTimeoutMs);
-    stats.requests += 1;
-    const answer = await postBatch(options.fetch, options.url, options.headers, batch, controller.signal);
+    requests += 1;
+    const answer = await postBatch(options, batch, body, controller.signal);
     clearTimeout(timeout);
-    // After shutdown's deadline the batch is no longer ours to settle.
-    if (batches[0] === batch) await apply(batch, answer);
+    if (batches[0] === batch) apply(batch, answer);
   };
 
   /** Sends until less than a full batch is left that nobody waits for, or until a try failed. */
-  const send = async (): Promise<void> => {
+  const send = async (own: number): Promise<void> => {
     let tried = false;
-    while (monotonicNow() >= notBefore) {
+    while (own === turn && monotonicNow() >= notBefore) {
+      lostAt = monotonicNow() + options.requestTimeoutMs + LOST_AFTER_MS;
       const batch = batches[0];
       if (batch) {
-        await attempt(batch);
+        await tryBatch(batch);
         tried = true;
         continue;
       }
-      if (tried && settled() >= flushTarget && stats.queued < maxBatchSize) return;
+      if (tried && settled() >= flushTarget && queued < full) return;
       const records = buffer.take(maxBatchSize, MAX_BATCH_BYTES);
       const metrics = records.lengths.length;
       if (metrics === 0) return;
-      stats.queued -= metrics;
-      stats.inFlight += metrics;
-      batches.push(await sealBatch(head, records));
+      queued -= metrics;
+      inFlight += metrics;
+      batches.push(sealBatch(records));
     }
   };
 
+  const underWay = (): boolean => monotonicNow() < lostAt;
+
   const run = (): Promise<void> => {
-    running ??= send().finally(() => {
-      running = undefined;
-      if (outstanding() === 0) cancelExitFlush(exitFlush);
-      else wake(Math.max(notBefore - monotonicNow(), batches[0] ? 0 : flushIntervalMs));
-    });
+    if (!underWay()) {
+      const own = (turn += 1);
+      running = send(own).finally(() => {
+        if (own !== turn) return;
+        lostAt = 0;
+        if (outstanding() === 0) cancelExitFlush(exitFlush);
+        else wake(pauseMs(batches[0] ? 0 : flushIntervalMs));
+      });
+    }
     return running;
   };
 
-  /** Runs until what was recorded so far is settled, the deadline, or a wait that reaches beyond it. */
-  const drain = async (timeoutMs: number, abortAtDeadline: boolean): Promise<void> => {
-    const target = stats.recorded;
+  /**
+   * Runs until what was recorded so far is settled, the deadline, or a wait that reaches beyond it.
+   * @param last whether there may be no later time: waits for no backoff, and ends the request at the deadline
+   */
+  const drain = async (timeoutMs: number, last: boolean): Promise<void> => {
+    const target = (flushTarget = recorded);
     const deadline = monotonicNow() + timeoutMs;
-    flushTarget = Math.max(flushTarget, target);
-    notBefore = askedUntil;
+    notBefore = last ? askedUntil : Math.max(askedUntil, Math.min(notBefore, failedAt + FLUSH_DELAY_MS));
     let end: ReturnType<typeof setTimeout> | undefined;
     const expired = new Promise<void>((resolve) => (end = setTimeout(resolve, timeoutMs)));
-    while (settled() < target && monotonicNow() < deadline) {
+    while (settled() < target && Math.max(monotonicNow(), notBefore) < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs(0)));
       await Promise.race([run(), expired]);
-      if (settled() >= target || notBefore >= deadline) break;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(notBefore - monotonicNow(), 1)));
     }
     clearTimeout(end);
-    if (abortAtDeadline && settled() < target) {
-      // Also where the aborted request counts as answered, since its head had come: no other follows. A process
-      // that lives on after all tries again later.
+    if (last && settled() < target) {
+      // Where a head had come, the request that is ended counts as answered: no other follows. A process that lives on tries later.
       notBefore = deadline + EXIT_FLUSH_MS;
-      abort?.();
+      attempt(abort);
     }
   };
   const exitFlush = (): Promise<void> => drain(EXIT_FLUSH_MS, true);
 
   const close = async (timeoutMs: number): Promise<void> => {
     await drain(timeoutMs, true);
-    stats.dropped.shutdown += outstanding();
-    stats.queued = stats.inFlight = 0;
+    unsent += outstanding();
+    queued = inFlight = 0;
     buffer = createBuffer(0);
     batches.length = 0;
-    // What is still being sealed is not sent any more.
-    notBefore = Infinity;
+    turn += 1;
     clearTimeout(timer);
     cancelExitFlush(exitFlush);
   };
 
   return {
     enqueue: (metric) => {
-      stats.recorded += 1;
-      if (closing) {
-        stats.dropped.shutdown += 1;
+      recorded += 1;
+      if (metric === undefined) {
+        invalid += 1;
         return;
       }
-      const waiting = stats.queued;
+      if (closing) {
+        unsent += 1;
+        return;
+      }
+      const waiting = queued;
       const dropped = buffer.push(metric);
-      stats.queued += 1 - dropped;
+      queued += 1 - dropped;
       if (dropped > 0) {
-        stats.dropped.overflow += dropped;
-        warn('overflow', 'buffer full, the oldest metrics are dropped');
+        overflow += dropped;
+        warn('overflow', 'buffer full, the oldest are dropped');
       }
       if (waiting === 0) requestExitFlush(exitFlush);
-      // A run that is under way, or a batch that waits for its next try, looks at the buffer afterwards.
-      if (running || batches[0]) return;
-      if (waiting === 0) wake(flushIntervalMs);
-      else if (waiting + 1 === maxBatchSize) wake(0);
+      // A run that is under way looks at the buffer afterwards.
+      if (underWay()) return;
+      if (queued >= full) wake(pauseMs(0));
+      else if (waiting === 0) wake(flushIntervalMs);
     },
     flush: (timeoutMs) => drain(timeoutMs, false),
     shutdown: (timeoutMs) => (closing ??= close(timeoutMs)),
+    stats: () => ({
+      recorded,
+      accepted,
+      rejected,
+      dropped: { overflow, refused, invalid, shutdown: unsent },
+      queued,
+      inFlight,
+      requests,
+      retries,
+    }),
   };
 }

@@ -150,6 +150,13 @@ t.test('what the gateway would turn away is brought within its limits', async (t
   t.equal(many!.dimensions['metric_name'], 'x');
 });
 
+t.test('names that every object inherits are names as any other', async (t) => {
+  const further = { constructor: 'a', toString: 'b', hasOwnProperty: 'c' };
+  const [metric] = await sent((client) => client.custom('x', { dimensions: further, metadata: further }));
+  t.strictSame(metric!.dimensions, { metric_name: 'x', ...further });
+  t.strictSame(metric!.metadata, further);
+});
+
 t.test('a time stands as it was given, whatever the time of the metric before', async (t) => {
   const start = Date.UTC(2026, 10, 27, 23, 59, 59);
   const times = [start, start + 7, start + 80.9, start + 999, start + 1000, start, 0, -1, -1000, start + 50];

@@ -84,14 +84,28 @@ t.test('Retry-After is honoured, by flush as well', async (t) => {
   await client.shutdown();
 });
 
+t.test('flushes that come often do not send more often than each second while the gateway fails', async (t) => {
+  gateway.answer = () => ({ status: 503 });
+  const client = connect();
+  const began = performance.now();
+  for (let n = 0; performance.now() - began < 2500; n += 1) {
+    count(client, n, n + 1);
+    await client.flush({ timeoutMs: 20 });
+  }
+  const at = gateway.requests.map((request) => request.at);
+  // Half of 250 and 500 ms at least, then a second.
+  t.ok(at.length >= 3 && at.length <= 6, `${at.length} requests`);
+  await client.shutdown({ timeoutMs: 100 });
+  t.equal(gateway.requests.length, at.length + 1, 'the last chance is taken at once');
+});
+
 t.test('Retry-After is read as seconds or as a date, and nonsense is ignored', async (t) => {
   const now = Date.UTC(2026, 0, 1);
   t.equal(retryAfterMs('7', now), 7000);
   t.equal(retryAfterMs('Thu, 01 Jan 2026 00:00:09 GMT', now), 9000);
   t.equal(retryAfterMs('99999999', now), 3_600_000);
-  for (const nonsense of ['soon', '', null, undefined, '-', '-1', '1.5'])
-    t.equal(retryAfterMs(nonsense, now), undefined);
-  for (const over of ['0', 'Thu, 01 Jan 2020 00:00:00 GMT']) t.equal(retryAfterMs(over, now), undefined);
+  for (const nonsense of ['soon', '', null, undefined, '-', '-1', '1.5']) t.equal(retryAfterMs(nonsense, now), 0);
+  for (const over of ['0', 'Thu, 01 Jan 2020 00:00:00 GMT']) t.equal(retryAfterMs(over, now), 0);
 });
 
 for (const header of ['0', '-1', '1.5', 'Thu, 01 Jan 2020 00:00:00 GMT']) {

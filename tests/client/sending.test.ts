@@ -40,6 +40,25 @@ t.test('a full batch is sent at once, in order, without waiting for the interval
   t.strictSame(numbers(), upTo(25));
 });
 
+for (const [options, sizes] of [
+  [{ maxBatchSize: 1 }, [1, 1, 1, 1, 1, 1]],
+  [{ maxBatchSize: 2.5 }, [2, 2]],
+  [{ maxQueueSize: 3 }, [3, 3]],
+] as const) {
+  t.test(`so does a small one: ${JSON.stringify(options)}, and nothing is dropped`, async (t) => {
+    const client = connect({ flushIntervalMs: 3_600_000, ...options });
+    const sent = sizes.reduce<number>((sum, size) => sum + size, 0);
+    for (let n = 0; n < 6; n += 1) {
+      count(client, n, n + 1);
+      const due = sizes.reduce<number>((sum, size) => (sum + size <= n + 1 ? sum + size : sum), 0);
+      if ((n + 1) % 3 === 0) await waitFor('what is due', () => client.stats().accepted >= Math.min(due, sent));
+    }
+    t.match(client.stats(), { recorded: 6, dropped: { overflow: 0 } });
+    await client.shutdown();
+    t.strictSame(numbers(), upTo(6));
+  });
+}
+
 t.test('flush sends what was recorded before it and resolves once that is in the gateway', async (t) => {
   const client = connect({ flushIntervalMs: 3_600_000 });
   count(client, 0, 3);
@@ -132,6 +151,31 @@ t.test('an answer that comes after shutdown changes the books no more', async (t
   answer(Response.json({ accepted: 5, rejected: 0 }));
   await new Promise((resolve) => setImmediate(resolve));
   t.strictSame(client.stats(), stats);
+});
+
+t.test('a fetch that knows no signals and never answers is given up in time, and tried again', async (t) => {
+  let calls = 0;
+  const client = connect({
+    flushIntervalMs: 1,
+    requestTimeoutMs: 50,
+    fetch: (...request) => ((calls += 1) === 1 ? new Promise(() => {}) : fetch(...request)),
+  });
+  count(client, 0, 5);
+  await waitFor('the second try', () => client.stats().accepted === 5);
+  t.strictSame(numbers(), upTo(5));
+  t.match(client.stats(), { requests: 2, retries: 1 });
+  await client.shutdown();
+});
+
+t.test('a fetch whose answers are not whole does not send for ever', async (t) => {
+  let calls = 0;
+  const answers = [{}, { status: 503 }, { status: 200 }];
+  const client = connect({ fetch: () => Promise.resolve(answers[(calls += 1) - 1] as Response) });
+  count(client, 0, 5);
+  await client.flush();
+  t.equal(calls, 3);
+  t.match(client.stats(), { accepted: 5, retries: 2 });
+  await client.shutdown();
 });
 
 t.test('a batch that is still being compressed when shutdown ends is not sent, and counts as dropped', async (t) => {

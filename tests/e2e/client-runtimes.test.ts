@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { startStandIn } from '../client/stand-in-gateway.ts';
 import { startChild } from '../support/child.ts';
 import { freePort } from '../support/free-port.ts';
@@ -69,13 +69,40 @@ for (const [name, args] of [
   });
 }
 
+/** Serves a module with workerd; it ends with the test. */
+async function serveWorker(t: Test, contents: string): Promise<{ url: string; output: () => string }> {
+  const { outputFiles } = await build({
+    stdin: { resolveDir: ROOT, contents },
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    write: false,
+  });
+  const port = await freePort();
+  const folder = folderOf(t, {
+    'worker.js': outputFiles[0]!.text,
+    'config.capnp': `
+      using Workerd = import "/workerd/workerd.capnp";
+      const config :Workerd.Config = (
+        services = [
+          (name = "main", worker = (modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-01-01")),
+          (name = "internet", network = (allow = ["private", "local"])),
+        ],
+        sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);`,
+  });
+  const child = await startChild(binary('workerd'), ['serve', join(folder, 'config.capnp')]);
+  t.teardown(() => child.stop('SIGKILL'));
+  const url = `http://127.0.0.1:${port}/`;
+  await waitFor('the worker', () => fetch(`${url}ready`).then((response) => response.ok));
+  return { url, output: child.output };
+}
+
 t.test('in an edge worker a request sends its metrics after the answer', { skip }, async (t) => {
   const gateway = await startStandIn();
   t.teardown(() => gateway.close());
-  const { outputFiles } = await build({
-    stdin: {
-      resolveDir: ROOT,
-      contents: `
+  const { url, output } = await serveWorker(
+    t,
+    `
         import { Hono } from 'hono';
         import { createMetricsClient } from './src/client/index.ts';
         import { authMetrics } from './src/client/http/hono.ts';
@@ -96,34 +123,58 @@ t.test('in an edge worker a request sends its metrics after the answer', { skip 
           const body = new ReadableStream({ pull: (to) => { to.enqueue(encoded); to.close(); } });
           return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
         });
+        app.get('/ready', (context) => context.text('ready'));
         export default app;`,
-    },
-    bundle: true,
-    format: 'esm',
-    platform: 'neutral',
-    write: false,
-  });
-  const port = await freePort();
-  const folder = folderOf(t, {
-    'worker.js': outputFiles[0]!.text,
-    'config.capnp': `
-      using Workerd = import "/workerd/workerd.capnp";
-      const config :Workerd.Config = (
-        services = [
-          (name = "main", worker = (modules = [(name = "worker", esModule = embed "worker.js")], compatibilityDate = "2026-01-01")),
-          (name = "internet", network = (allow = ["private", "local"])),
-        ],
-        sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);`,
-  });
-  const child = await startChild(binary('workerd'), ['serve', join(folder, 'config.capnp')]);
-  t.teardown(() => child.stop('SIGKILL'));
-  await waitFor('the worker', () => fetch(`http://127.0.0.1:${port}/`).then((response) => response.ok));
-  for (let n = 0; n < 4; n += 1) await fetch(`http://127.0.0.1:${port}/`);
-  t.equal(await (await fetch(`http://127.0.0.1:${port}/events`)).text(), 'data: one\n\n');
+  );
+  for (let n = 0; n < 5; n += 1) await fetch(url);
+  t.equal(await (await fetch(`${url}events`)).text(), 'data: one\n\n');
   await waitFor('five of its own and six of the middleware', () => gateway.accepted.length === 11);
   const outcomes = gateway.accepted.flatMap(({ type, dimensions }) =>
     type === 'auth_request' ? [dimensions['success']] : [],
   );
   t.strictSame(outcomes, [true, true, true, true, true, true]);
-  t.notMatch(child.output(), /error/i);
+  t.notMatch(output(), /error/i);
+});
+
+t.test('an edge worker goes on after a gateway that hung past the end of its requests', { skip }, async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  gateway.answer = () => ({ status: 200, afterMs: 60_000 });
+  const { url } = await serveWorker(
+    t,
+    `
+      import { createMetricsClient } from './src/client/index.ts';
+      const client = createMetricsClient({ url: ${JSON.stringify(gateway.url)}, apiKey: 'k', requestTimeoutMs: 300 });
+      export default {
+        async fetch(request, environment, context) {
+          const { pathname } = new URL(request.url);
+          if (pathname === '/work') {
+            client.custom('edge');
+            // Ends the request's context while the POST is under way.
+            context.waitUntil(client.flush({ timeoutMs: 50 }));
+          }
+          return Response.json(client.stats());
+        },
+      };`,
+  );
+  const work = async (): Promise<void> => {
+    await (await fetch(`${url}work`)).text();
+  };
+  await work();
+  await waitFor('a try that hangs', () => gateway.requests.length > 0);
+  // Its context is gone before its time-out: nothing of it is heard again.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  gateway.answer = () => undefined;
+  let sent = 1;
+  await waitFor('what was recorded so far', async () => {
+    await work();
+    sent += 1;
+    return gateway.accepted.length >= 3;
+  });
+  await waitFor('all of it, each once', async () => {
+    const stats = (await (await fetch(`${url}work`)).json()) as { recorded: number };
+    sent += 1;
+    t.equal(stats.recorded, sent);
+    return gateway.accepted.length >= sent - 1;
+  });
 });
