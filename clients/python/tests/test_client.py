@@ -40,6 +40,15 @@ def test_many_metrics_travel_in_few_requests(standin: Standin, make_client: Make
     assert client.stats().queued == 0
 
 
+def test_a_queue_smaller_than_a_batch_is_sent_when_it_is_full(standin: Standin, make_client: Make) -> None:
+    client = make_client(limits=Limits(flush_interval=3600, max_queue_metrics=3))
+    for start in (0, 3):
+        for index in range(start, start + 3):
+            client.custom(f"m{index}")
+        standin.wait(lambda: len(standin.metrics) == start + 3, 5)  # noqa: B023 - asked at once
+    assert client.stats().dropped == 0
+
+
 def test_a_lone_metric_goes_out_by_itself_within_the_interval(standin: Standin, client: MetricsClient) -> None:
     client.custom("lone")
     standin.wait(lambda: len(standin.counted) == 1, 5)

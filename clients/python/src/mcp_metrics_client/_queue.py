@@ -156,8 +156,12 @@ class MetricQueue:
         self._settled += metrics
 
     def _batch_is_full(self) -> bool:
+        """Also where the queue can hold no batch of the usual size."""
         limits = self._settings.limits
-        return len(self._queue) >= limits.max_batch_metrics or self._queue_bytes >= limits.max_batch_bytes
+        return (
+            len(self._queue) >= min(limits.max_batch_metrics, limits.max_queue_metrics)
+            or self._queue_bytes >= limits.max_batch_bytes
+        )
 
     def _due_in(self) -> float:
         """Seconds until the queue's head must go; 0 when it must go now."""
