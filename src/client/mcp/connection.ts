@@ -62,9 +62,10 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     const known = recorder.main === 'sent' && own !== undefined ? undefined : transport.sessionId;
     const id =
       recorder.sessionId(extra) ?? header(extra, 'mcp-session-id') ?? (typeof known === 'string' ? known : undefined);
+    // Over HTTP without a session id, requests of many callers may share a transport: each tells who it is from by itself.
+    if (id === undefined && traits.isHttpServer) return createSession(undefined, now);
     if (id !== undefined) own = recorder.sessions(id, () => createSession(recorder.sessionKey(id), now));
-    // Over HTTP without a session id, requests of many clients may share a connection, or each have its own.
-    else own ??= createSession(traits.isHttpServer ? undefined : recorder.sessionKey(undefined), now);
+    own ??= createSession(recorder.sessionKey(undefined), now);
     return own;
   };
 
