@@ -3,7 +3,7 @@ import { monotonicNow } from '../runtime.ts';
 import type { Tap, TapTransport } from './transport-tap.ts';
 import { jsonBytes } from './json-size.ts';
 import { member, metaMember, readMessage, textMember } from './message.ts';
-import type { Message } from './message.ts';
+import type { Message, RequestId } from './message.ts';
 import { createOpenRequests } from './open-requests.ts';
 import type { OpenRequest, OpenRequests } from './open-requests.ts';
 import { createSession } from './session.ts';
@@ -33,6 +33,8 @@ function header(extra: unknown, name: string): string | undefined {
   if (typeof Headers === 'function' && headers instanceof Headers) return headers.get(name) ?? undefined;
   return textMember(headers, name);
 }
+
+const opposite = (direction: Direction): Direction => (direction === 'sent' ? 'received' : 'sent');
 
 const isTimeout = (reason: unknown): boolean => typeof reason === 'string' && /time[sd]?[ -]?out/i.test(reason);
 
@@ -103,8 +105,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     if (request !== undefined) recorder.operation(direction, request, outcome, monotonicNow(), traits);
   };
 
-  const notified = (direction: Direction, message: Notification): void => {
+  const notified = (direction: Direction, message: Notification, raw: unknown): void => {
     const { method, params } = message;
+    const answered = opposite(direction);
     if (method === 'notifications/cancelled') {
       const id = member(params, 'requestId');
       if (typeof id === 'string' || typeof id === 'number') {
@@ -113,8 +116,12 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       }
     } else if (method === 'notifications/progress') {
       // Progress comes from the side that works on the request.
-      const request = open[direction === 'sent' ? 'received' : 'sent'].withToken(member(params, 'progressToken'));
+      const request = open[answered].withToken(member(params, 'progressToken'));
       if (request !== undefined) request.progress += 1;
+    } else if (method === 'notifications/subscriptions/acknowledged') {
+      // The only good answer that `subscriptions/listen` has: how long its stream lasts and which side ends it says nothing of its success.
+      const id = metaMember(params, 'subscriptionId') as RequestId;
+      finish(answered, open[answered].take(id), { outputBytes: jsonBytes(raw) });
     }
     recorder.notification(direction, method);
   };
@@ -126,9 +133,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     }
     const message = readMessage(raw);
     if (message?.kind === 'request') begin(direction, message, raw, extra);
-    else if (message?.kind === 'notification') notified(direction, message);
+    else if (message?.kind === 'notification') notified(direction, message, raw);
     else if (message?.kind === 'response') {
-      const answered: Direction = direction === 'sent' ? 'received' : 'sent';
+      const answered = opposite(direction);
       if (open[answered].has(message.id)) {
         const request = open[answered].take(message.id);
         finish(answered, request, outcomeOf(message, jsonBytes(raw)));

@@ -29,7 +29,7 @@ export function readMessage(message: unknown): Message | undefined {
   return { kind: 'response', id, result: member(message, 'result'), error: member(message, 'error') };
 }
 
-/** Per-request identity under protocol 2026-07-28, which has no handshake. */
+/** Per-request identity under protocol 2026-07-28, which has no handshake, and what a notification's subscription is. */
 const META = 'io.modelcontextprotocol/';
-export const metaMember = (holder: unknown, name: 'clientInfo' | 'serverInfo' | 'protocolVersion'): unknown =>
-  member(member(holder, '_meta'), META + name);
+type MetaName = 'clientInfo' | 'serverInfo' | 'protocolVersion' | 'subscriptionId';
+export const metaMember = (holder: unknown, name: MetaName): unknown => member(member(holder, '_meta'), META + name);
