@@ -2,7 +2,7 @@
 import { monotonicNow } from '../runtime.ts';
 import type { Tap, TapTransport } from './transport-tap.ts';
 import { jsonBytes } from './json-size.ts';
-import { member, metaMember, readMessage, textMember } from './message.ts';
+import { member, metaMember, readMessage, textMember, versionOf } from './message.ts';
 import type { Message, RequestId } from './message.ts';
 import { createOpenRequests } from './open-requests.ts';
 import type { OpenRequest, OpenRequests } from './open-requests.ts';
@@ -80,8 +80,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       session.clientName = textMember(info, 'name');
       session.clientVersion = textMember(info, 'version');
     }
-    const version = metaMember(params, 'protocolVersion') ?? header(extra, 'mcp-protocol-version');
-    if (typeof version === 'string') session.protocolVersion = version;
+    session.protocolVersion =
+      versionOf(metaMember(params, 'protocolVersion') ?? header(extra, 'mcp-protocol-version')) ??
+      session.protocolVersion;
     const inputBytes = jsonBytes(raw);
     const startedAt = monotonicNow();
     if (direction === recorder.main) recorder.flows(session.note(method, startedAt), session);

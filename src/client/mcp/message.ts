@@ -33,3 +33,7 @@ export function readMessage(message: unknown): Message | undefined {
 const META = 'io.modelcontextprotocol/';
 type MetaName = 'clientInfo' | 'serverInfo' | 'protocolVersion' | 'subscriptionId';
 export const metaMember = (holder: unknown, name: MetaName): unknown => member(member(holder, '_meta'), META + name);
+
+/** A protocol version, which is a date; undefined for whatever else a peer may call one, since it becomes an attribute. */
+export const versionOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && /^20\d\d-[01]\d-[0-3]\d$/.test(value) ? value : undefined;
