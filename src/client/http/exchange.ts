@@ -15,7 +15,7 @@ export interface Exchange<Raw extends object = object> {
   readonly requestHeader: (name: string) => string | undefined;
   /** Undefined where no answer was made. */
   readonly responseHeader: (name: string) => string | undefined;
-  /** Of the answer; 0 where none was made. */
+  /** Of the answer; 0 where none was made, or the service itself broke it off. */
   readonly status: number;
   /** The client left before the answer was complete. */
   readonly aborted: boolean;
