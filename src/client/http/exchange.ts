@@ -69,7 +69,7 @@ export function annotateMetrics(raw: object, annotation: Annotation): void {
 }
 
 /** A header of the answer, which the service itself wrote, before that of the request, which anybody may have sent. */
-export const headerOf = (exchange: Exchange, name: string): string | undefined =>
+const headerOf = (exchange: Exchange, name: string): string | undefined =>
   exchange.responseHeader(name) ?? exchange.requestHeader(name);
 
 /** Makes the report of one kind: `record` gets what all have in common and what the handler added. */

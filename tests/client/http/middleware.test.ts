@@ -224,6 +224,47 @@ t.test('an event stream is one in whatever case its type is written', async (t) 
   }
 });
 
+t.test('callers make up no authentication methods', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const own = new Map([
+    ['/own', 'in-house.v2'],
+    ['/sentence', 'signed in with a key'],
+    ['/long', 'x'.repeat(33)],
+  ]);
+  const port = await startPlain(t, { client }, ({ url }, answer) => {
+    const method = own.get(url!);
+    if (method !== undefined) answer.setHeader('X-Auth-Method', method);
+    answer.end();
+  });
+  const found = async (path: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown> => {
+    const before = (await metrics()).length;
+    await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    await waitFor('the metric', async () => (await metrics()).length > before);
+    return (await metrics()).at(-1)!.dimensions['method'];
+  };
+  t.equal(await found('/', { 'x-auth-method': 'OAuth2' }), 'oauth2');
+  t.equal(await found('/', { 'x-auth-method': 'made-up-1' }), 'other');
+  t.equal(await found('/', { 'x-auth-method': 'made-up-1', authorization: 'Bearer x' }), 'other');
+  t.equal(await found('/', { authorization: 'Bearer x' }), 'bearer');
+  t.equal(await found('/', { authorization: 'a-secret-without-scheme' }), 'unknown');
+  t.equal(await found('/own', { 'x-auth-method': 'jwt' }), 'in-house.v2');
+  t.equal(await found('/sentence'), 'other');
+  t.equal(await found('/long'), 'other');
+});
+
+t.test('a service that repeats what callers say has a bounded number of methods all the same', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { Hono } = await import('hono');
+  const { client, metrics } = captureMetrics();
+  const app = new Hono();
+  app.use(authMetrics({ client, method: ({ requestHeader }) => requestHeader('x-said') }));
+  app.get('/', (context) => context.text('fine'));
+  for (let n = 0; n < 300; n += 1) await app.request('/', { headers: { 'x-said': `said-${n}` } });
+  const methods = new Set((await metrics()).map(({ dimensions }) => dimensions['method']));
+  t.equal(methods.size, 201);
+  t.ok(methods.has('unknown'));
+});
+
 t.test('functions of the service say where things are found, and may fail without harm', async (t) => {
   const { authMetrics } = await import('../../../src/client/http/hono.ts');
   const { Hono } = await import('hono');
