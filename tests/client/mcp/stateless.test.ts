@@ -40,11 +40,11 @@ t.test('callers that share a stateless transport lend each other neither their n
   await bob.callTool({ name: 'ok', arguments: {} });
   // A caller that says with each request who it is, as since 2026-07-28.
   const headers = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
-  const _meta = {
+  const meta = {
     'io.modelcontextprotocol/clientInfo': { name: 'carol', version: '3' },
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
   };
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 'c', method: 'tools/list', params: { _meta } });
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 'c', method: 'tools/list', params: { _meta: meta } });
   await (await fetch(url, { method: 'POST', headers, body })).text();
   await alice.ping();
 
