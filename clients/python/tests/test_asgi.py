@@ -59,7 +59,12 @@ def only(standin: Standin, client: MetricsClient) -> dict[str, Any]:
     ("request_headers", "answer_headers", "method"),
     [
         ({"X-Auth-Method": "claimed"}, {"X-Auth-Method": "jwt"}, "jwt"),
-        ({"X-Auth-Method": "claimed"}, {}, "claimed"),
+        ({"X-Auth-Method": "claimed"}, {}, "other"),
+        ({"X-Auth-Method": "claimed", "Authorization": "Bearer abc"}, {}, "other"),
+        ({"X-Auth-Method": "OAuth2"}, {}, "oauth2"),
+        ({}, {"X-Auth-Method": "in-house.v2"}, "in-house.v2"),
+        ({}, {"X-Auth-Method": "signed in with a key"}, "other"),
+        ({}, {"X-Auth-Method": "x" * 33}, "other"),
         ({"Authorization": "Bearer abc"}, {}, "bearer"),
         ({"Authorization": "Made-Up abc"}, {}, "unknown"),
         ({}, {}, "unknown"),

@@ -163,6 +163,32 @@ def test_the_protocol_without_a_handshake_names_its_client_in_each_request(
     assert flows == (["tools_list_to_tools_call", "full_protocol_flow"] if transport == "stdio" else [])
 
 
+@pytest.mark.skipif(not SDK_2, reason="the SDK's 1.x line has no subscriptions/listen")
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_subscription_succeeds_when_it_stands_and_its_end_adds_nothing(standin: Standin, transport: str) -> None:
+    variables = environment(standin)
+
+    def listens() -> list[dict[str, Any]]:
+        return [m for m in of_type(standin, "tool_execution") if m["dimensions"]["method"] == "subscriptions/listen"]
+
+    async def over(target: Any) -> None:
+        async with mcp.Client(target, mode="2026-07-28") as opened:
+            async with opened.listen(tools_list_changed=True):
+                await anyio.to_thread.run_sync(lambda: standin.wait(lambda: len(listens()) == 1, 10))
+            await opened.call_tool("add", {"a": 1, "b": 2})
+
+    if transport == "stdio":
+        program, *arguments = command("sdk", "stdio", 0, True)
+        anyio.run(over, mcp.stdio_client(mcp.StdioServerParameters(command=program, args=arguments, env=variables)))
+    else:
+        with http_server("sdk", True, variables) as url:
+            anyio.run(over, url)
+    standin.wait(lambda: any(m["dimensions"].get("tool_name") == "add" for m in standin.metrics), 10)
+    (listen,) = listens()
+    assert listen["dimensions"]["success"] is True
+    assert "error_code" not in listen["metadata"]
+
+
 def test_what_is_no_mcp_server_is_refused_with_its_name(client: MetricsClient) -> None:
     with pytest.raises(TypeError, match=r"builtins\.dict is no MCP server"):
         instrument_mcp_server({}, client)

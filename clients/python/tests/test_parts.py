@@ -6,13 +6,16 @@ import hashlib
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mcp_metrics_client import MetricsClient, hash_user
 from mcp_metrics_client._answer import classify, retry_after_seconds
 from mcp_metrics_client._encode import truncate
+from mcp_metrics_client._mcp_records import Call, McpRecorder
 from mcp_metrics_client._mcp_session import SessionSteps
+from standin import Standin
 
 # The TypeScript client is held to the same file.
 VECTORS = json.loads((Path(__file__).parents[2] / "user-hash-vectors.json").read_text(encoding="utf-8"))
@@ -117,3 +120,17 @@ def test_two_sessions_do_not_run_into_each_other() -> None:
     assert flows(one, "tools/list") == ["initialize_to_tools_list"]
     assert one.key != other.key
     assert one.key != "a"
+
+
+@pytest.mark.parametrize("result", [{"resultType": "input_required"}, SimpleNamespace(result_type="input_required")])
+def test_an_answer_that_asks_for_more_is_told_from_the_end_of_its_call(
+    standin: Standin, client: MetricsClient, result: object
+) -> None:
+    recorder = McpRecorder(client, "asking", None)
+    for answer in (result, {"resultType": "complete"}):
+        recorder.answered(Call(method="tools/call", params={"name": "deploy"}), None, result=answer)
+    client.flush()
+    assert [(m["dimensions"]["success"], m["metadata"].get("result_type")) for m in standin.metrics] == [
+        (True, "input_required"),
+        (True, None),
+    ]

@@ -15,7 +15,7 @@ export interface Exchange<Raw extends object = object> {
   readonly requestHeader: (name: string) => string | undefined;
   /** Undefined where no answer was made. */
   readonly responseHeader: (name: string) => string | undefined;
-  /** Of the answer; 0 where none was made. */
+  /** Of the answer; 0 where none was made, or the service itself broke it off. */
   readonly status: number;
   /** The client left before the answer was complete. */
   readonly aborted: boolean;
@@ -69,7 +69,7 @@ export function annotateMetrics(raw: object, annotation: Annotation): void {
 }
 
 /** A header of the answer, which the service itself wrote, before that of the request, which anybody may have sent. */
-export const headerOf = (exchange: Exchange, name: string): string | undefined =>
+const headerOf = (exchange: Exchange, name: string): string | undefined =>
   exchange.responseHeader(name) ?? exchange.requestHeader(name);
 
 /** Makes the report of one kind: `record` gets what all have in common and what the handler added. */

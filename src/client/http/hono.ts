@@ -6,7 +6,7 @@ import { discoveryReport } from './discovery-report.ts';
 import type { DiscoveryMetricsOptions } from './discovery-report.ts';
 import type { Report } from './exchange.ts';
 import { onAnswerEnd, onAnswerHead } from './observe-node.ts';
-import type { NodeResponse } from './observe-node.ts';
+import type { Ending, NodeResponse } from './observe-node.ts';
 import { registryReport } from './registry-report.ts';
 import type { RegistryMetricsOptions } from './registry-report.ts';
 
@@ -43,15 +43,15 @@ const middleware =
   async (context, next) => {
     const startedAt = monotonicNow();
     const outgoing = nodeResponse(context);
-    let reportAs: ((aborted: boolean) => void) | undefined;
-    let ended: boolean | undefined;
+    let reportAs: ((ending: Ending) => void) | undefined;
+    let ended: Ending | undefined;
     if (outgoing !== undefined) {
-      const end = (aborted: boolean): void => {
-        ended ??= aborted;
+      const end = (ending: Ending): void => {
+        ended ??= ending;
         reportAs?.(ended);
       };
       onAnswerHead(outgoing, (_, isStream) => {
-        if (isStream) end(false);
+        if (isStream) end('whole');
       });
       onAnswerEnd(outgoing, end);
     }
@@ -63,7 +63,7 @@ const middleware =
       const durationMs = monotonicNow() - startedAt;
       // Reading `res` before there is one would make one.
       const response = !threw && context.finalized ? context.res : undefined;
-      reportAs = (aborted) => {
+      reportAs = (ending) => {
         reportAs = undefined;
         report({
           method: context.req.method,
@@ -71,15 +71,15 @@ const middleware =
           route: context.req.routePath,
           requestHeader: (name) => context.req.header(name),
           responseHeader: (name) => response?.headers.get(name) ?? undefined,
-          status: response?.status ?? 0,
-          aborted,
+          status: ending === 'broken' ? 0 : (response?.status ?? 0),
+          aborted: ending === 'aborted',
           durationMs,
           raw: context,
         });
       };
       // In Node the end of the body decides; elsewhere nothing tells of it without standing in the answer's way. The answer's
       // headers are not looked at before it is sent: `@hono/node-server` only makes them when asked, and sends more slowly then.
-      if (outgoing === undefined) reportAs(context.req.raw.signal?.aborted === true);
+      if (outgoing === undefined) reportAs(context.req.raw.signal?.aborted === true ? 'aborted' : 'whole');
       else if (ended !== undefined) reportAs(ended);
     }
   };

@@ -15,6 +15,7 @@ export interface NodeResponse {
   readonly headersSent: boolean;
   readonly writableEnded: boolean;
   readonly writableFinished?: boolean;
+  readonly socket?: unknown;
   /** HTTP/2 alone. */
   readonly stream?: unknown;
   readonly getHeader: (name: string) => unknown;
@@ -32,12 +33,9 @@ const textOf = (value: unknown): string | undefined => {
 function givenHeader(args: readonly unknown[], name: string): string | undefined {
   const given: unknown = args.at(-1);
   if (typeof given !== 'object' || given === null) return undefined;
-  const list: readonly unknown[] | undefined = Array.isArray(given) ? (given as unknown[]).flat() : undefined;
-  const names = list ?? Object.keys(given);
-  const at = names.findIndex(
-    (key, index) => (list === undefined || index % 2 === 0) && String(key).toLowerCase() === name,
-  );
-  return at < 0 ? undefined : textOf(list === undefined ? member(given, names[at] as string) : list[at + 1]);
+  const list: readonly unknown[] = (Array.isArray(given) ? (given as unknown[]) : Object.entries(given)).flat();
+  const at = list.findIndex((key, index) => index % 2 === 0 && String(key).toLowerCase() === name);
+  return at < 0 ? undefined : textOf(list[at + 1]);
 }
 
 const member = (value: unknown, name: string): unknown =>
@@ -50,10 +48,25 @@ function routeOf(raw: object): string | undefined {
   return textOf(member(member(raw, 'routeOptions'), 'url') ?? member(raw, '_matchedRoute'));
 }
 
+/** How an answer ended: whole, given up by its client, or broken off by the service itself. */
+export type Ending = 'whole' | 'aborted' | 'broken';
+
+/** RFC 9113, section 7: CANCEL, which is also what Node makes of a connection that is gone. */
+const CANCEL = 8;
+
+/** Whether the client hung up or reset the connection. What the service destroys shows neither. */
+function clientLeft(response: NodeResponse): boolean {
+  const connection = response.stream ?? response.socket;
+  if (member(connection, 'readableEnded') !== false || member(connection, 'rstCode') === CANCEL) return true;
+  // An error of the service's own, given to `destroy`, is in both.
+  return response.stream === undefined && !!member(connection, 'errored') && !member(response, 'errored');
+}
+
 /** Calls back, possibly twice, when an answer is complete or its connection is gone. HTTP/2 says `finish` either way; its stream knows better. */
-export function onAnswerEnd(response: NodeResponse, done: (aborted: boolean) => void): void {
-  response.on('finish', () => done(!response.writableEnded || member(response.stream, 'writableFinished') === false));
-  response.on('close', () => done(!(response.writableFinished ?? response.writableEnded)));
+export function onAnswerEnd(response: NodeResponse, done: (ending: Ending) => void): void {
+  const end = (whole: boolean): void => done(whole ? 'whole' : clientLeft(response) ? 'aborted' : 'broken');
+  response.on('finish', () => end(response.writableEnded && member(response.stream, 'writableFinished') !== false));
+  response.on('close', () => end(response.writableFinished ?? response.writableEnded));
 }
 
 /** Calls back when the head of an answer is sent: with what `writeHead` was given, and whether an event stream begins. */
@@ -66,7 +79,7 @@ export function onAnswerHead(
   head.writeHead = function (...args) {
     const result = writeHead.apply(this, args);
     const type = textOf(response.getHeader('content-type')) ?? givenHeader(args, 'content-type');
-    sent(args, type?.startsWith('text/event-stream') === true);
+    sent(args, /^text\/event-stream/i.test(type ?? ''));
     return result;
   };
 }
@@ -88,27 +101,27 @@ export function observeNode<Raw extends object>(
   let headArguments: readonly unknown[] = [];
   let reported = false;
 
-  const exchange = (aborted: boolean): Exchange<Raw> => ({
+  const exchange = (ending: Ending): Exchange<Raw> => ({
     method: request.method ?? '',
     url,
     route: routeOf(raw),
     requestHeader: (name) => textOf(request.headers[name.toLowerCase()]),
     responseHeader: (name) => textOf(response.getHeader(name)) ?? givenHeader(headArguments, name.toLowerCase()),
-    status: headAt === undefined && !response.headersSent ? 0 : response.statusCode,
-    aborted,
+    status: ending === 'broken' || (headAt === undefined && !response.headersSent) ? 0 : response.statusCode,
+    aborted: ending === 'aborted',
     durationMs: (headAt ?? monotonicNow()) - startedAt,
     raw,
   });
-  const done = (aborted: boolean): void => {
+  const done = (ending: Ending): void => {
     if (reported) return;
     reported = true;
-    report(exchange(aborted));
+    report(exchange(ending));
   };
 
   onAnswerHead(response, (args, isStream) => {
     headAt ??= monotonicNow();
     headArguments = args;
-    if (isStream) done(false);
+    if (isStream) done('whole');
   });
   onAnswerEnd(response, done);
 }

@@ -2,8 +2,8 @@
 import { monotonicNow } from '../runtime.ts';
 import type { Tap, TapTransport } from './transport-tap.ts';
 import { jsonBytes } from './json-size.ts';
-import { member, metaMember, readMessage, textMember } from './message.ts';
-import type { Message } from './message.ts';
+import { member, metaMember, readMessage, textMember, versionOf } from './message.ts';
+import type { Message, RequestId } from './message.ts';
 import { createOpenRequests } from './open-requests.ts';
 import type { OpenRequest, OpenRequests } from './open-requests.ts';
 import { createSession } from './session.ts';
@@ -34,6 +34,8 @@ function header(extra: unknown, name: string): string | undefined {
   return textMember(headers, name);
 }
 
+const opposite = (direction: Direction): Direction => (direction === 'sent' ? 'received' : 'sent');
+
 const isTimeout = (reason: unknown): boolean => typeof reason === 'string' && /time[sd]?[ -]?out/i.test(reason);
 
 function outcomeOf(message: Response, outputBytes: number): Outcome {
@@ -62,9 +64,10 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     const known = recorder.main === 'sent' && own !== undefined ? undefined : transport.sessionId;
     const id =
       recorder.sessionId(extra) ?? header(extra, 'mcp-session-id') ?? (typeof known === 'string' ? known : undefined);
+    // Over HTTP without a session id, requests of many callers may share a transport: each tells who it is from by itself.
+    if (id === undefined && traits.isHttpServer) return createSession(undefined, now);
     if (id !== undefined) own = recorder.sessions(id, () => createSession(recorder.sessionKey(id), now));
-    // Over HTTP without a session id, requests of many clients may share a connection, or each have its own.
-    else own ??= createSession(traits.isHttpServer ? undefined : recorder.sessionKey(undefined), now);
+    own ??= createSession(recorder.sessionKey(undefined), now);
     return own;
   };
 
@@ -77,8 +80,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       session.clientName = textMember(info, 'name');
       session.clientVersion = textMember(info, 'version');
     }
-    const version = metaMember(params, 'protocolVersion') ?? header(extra, 'mcp-protocol-version');
-    if (typeof version === 'string') session.protocolVersion = version;
+    session.protocolVersion =
+      versionOf(metaMember(params, 'protocolVersion') ?? header(extra, 'mcp-protocol-version')) ??
+      session.protocolVersion;
     const inputBytes = jsonBytes(raw);
     const startedAt = monotonicNow();
     if (direction === recorder.main) recorder.flows(session.note(method, startedAt), session);
@@ -102,8 +106,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     if (request !== undefined) recorder.operation(direction, request, outcome, monotonicNow(), traits);
   };
 
-  const notified = (direction: Direction, message: Notification): void => {
+  const notified = (direction: Direction, message: Notification, raw: unknown): void => {
     const { method, params } = message;
+    const answered = opposite(direction);
     if (method === 'notifications/cancelled') {
       const id = member(params, 'requestId');
       if (typeof id === 'string' || typeof id === 'number') {
@@ -112,8 +117,12 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
       }
     } else if (method === 'notifications/progress') {
       // Progress comes from the side that works on the request.
-      const request = open[direction === 'sent' ? 'received' : 'sent'].withToken(member(params, 'progressToken'));
+      const request = open[answered].withToken(member(params, 'progressToken'));
       if (request !== undefined) request.progress += 1;
+    } else if (method === 'notifications/subscriptions/acknowledged') {
+      // The only good answer that `subscriptions/listen` has: how long its stream lasts and which side ends it says nothing of its success.
+      const id = metaMember(params, 'subscriptionId') as RequestId;
+      finish(answered, open[answered].take(id), { outputBytes: jsonBytes(raw) });
     }
     recorder.notification(direction, method);
   };
@@ -125,9 +134,9 @@ export function createConnection(transport: TapTransport, recorder: Recorder): T
     }
     const message = readMessage(raw);
     if (message?.kind === 'request') begin(direction, message, raw, extra);
-    else if (message?.kind === 'notification') notified(direction, message);
+    else if (message?.kind === 'notification') notified(direction, message, raw);
     else if (message?.kind === 'response') {
-      const answered: Direction = direction === 'sent' ? 'received' : 'sent';
+      const answered = opposite(direction);
       if (open[answered].has(message.id)) {
         const request = open[answered].take(message.id);
         finish(answered, request, outcomeOf(message, jsonBytes(raw)));

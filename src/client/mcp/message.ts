@@ -29,7 +29,11 @@ export function readMessage(message: unknown): Message | undefined {
   return { kind: 'response', id, result: member(message, 'result'), error: member(message, 'error') };
 }
 
-/** Per-request identity under protocol 2026-07-28, which has no handshake. */
+/** Per-request identity under protocol 2026-07-28, which has no handshake, and what a notification's subscription is. */
 const META = 'io.modelcontextprotocol/';
-export const metaMember = (holder: unknown, name: 'clientInfo' | 'serverInfo' | 'protocolVersion'): unknown =>
-  member(member(holder, '_meta'), META + name);
+type MetaName = 'clientInfo' | 'serverInfo' | 'protocolVersion' | 'subscriptionId';
+export const metaMember = (holder: unknown, name: MetaName): unknown => member(member(holder, '_meta'), META + name);
+
+/** A protocol version, which is a date; undefined for whatever else a peer may call one, since it becomes an attribute. */
+export const versionOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && /^20\d\d-[01]\d-[0-3]\d$/.test(value) ? value : undefined;

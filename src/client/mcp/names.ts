@@ -6,18 +6,21 @@ export const OTHER = '_other';
 
 const MAX_NAMES = 1000;
 
+const REQUESTS =
+  'initialize ping tools/list tools/call resources/list resources/templates/list resources/read resources/subscribe ' +
+  'resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel server/discover ' +
+  'subscriptions/listen sampling/createMessage elicitation/create roots/list tasks/get tasks/result tasks/list ' +
+  'tasks/cancel tasks/update';
+
+const NOTIFICATIONS =
+  'initialized cancelled progress message tools/list_changed prompts/list_changed resources/list_changed ' +
+  'resources/updated roots/list_changed elicitation/complete tasks/status subscriptions/acknowledged';
+
 /** Methods of the protocol's revisions up to 2026-07-28. */
-const METHODS: ReadonlySet<string> = new Set(
-  (
-    'initialize ping tools/list tools/call resources/list resources/templates/list resources/read resources/subscribe ' +
-    'resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel server/discover ' +
-    'subscriptions/listen sampling/createMessage elicitation/create roots/list tasks/get tasks/result tasks/list ' +
-    'tasks/cancel tasks/update notifications/initialized notifications/cancelled notifications/progress ' +
-    'notifications/message notifications/tools/list_changed notifications/prompts/list_changed ' +
-    'notifications/resources/list_changed notifications/resources/updated notifications/roots/list_changed ' +
-    'notifications/elicitation/complete notifications/tasks/status'
-  ).split(' '),
-);
+const METHODS: ReadonlySet<string> = new Set([
+  ...REQUESTS.split(' '),
+  ...NOTIFICATIONS.split(' ').map((name) => `notifications/${name}`),
+]);
 
 export interface Names {
   /** Reads what a `tools/list` or `prompts/list` answered: from then on the names are known. */

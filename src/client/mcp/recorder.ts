@@ -2,7 +2,7 @@
 import { ask } from '../ask.ts';
 import type { MetricsClient } from '../client.ts';
 import type { Direction, Outcome } from './connection.ts';
-import { member, metaMember, textMember } from './message.ts';
+import { member, metaMember, textMember, versionOf } from './message.ts';
 import { createNames, methodLabel, OTHER } from './names.ts';
 import type { Names } from './names.ts';
 import type { OpenRequest } from './open-requests.ts';
@@ -15,7 +15,10 @@ import type { TransportTraits } from './transport-traits.ts';
 export interface McpInstrumentationOptions {
   /** `server_name` of the metrics. Default the name under which the server presents itself. */
   readonly serverName?: string;
-  /** The session that a received request belongs to, for transports that do not say. `extra` is what the SDK hands on with a message. */
+  /**
+   * The session that a received request belongs to, for transports that do not say. `extra` is what the SDK hands on with a
+   * message; where it hands on nothing (stdio, in memory) neither this nor `user` is asked.
+   */
   readonly session?: (extra: unknown) => string | undefined;
   /** Who sent a received request; only the hash is recorded. Default nobody. */
   readonly user?: (extra: unknown) => string | undefined;
@@ -71,6 +74,9 @@ function sharedOf(client: MetricsClient, name: string): Shared {
   return found;
 }
 
+/** A result's `resultType` under protocol 2026-07-28. */
+const INPUT_REQUIRED = 'input_required';
+
 /** Where both SDK generations keep what a server was made with; read with care, since it is theirs. */
 const registered = (peer: object, list: string): unknown => member(peer, `_registered${list}`);
 
@@ -91,7 +97,7 @@ export function createRecorder(
   const learn = (request: OpenRequest, result: unknown): void => {
     if (request.method === 'tools/list') known.tools.learn(result);
     else if (request.method === 'prompts/list') known.prompts.learn(result);
-    const version = textMember(result, 'protocolVersion');
+    const version = versionOf(member(result, 'protocolVersion'));
     if (request.method === 'initialize' && version !== undefined) request.session.protocolVersion = version;
     const info = metaMember(result, 'serverInfo') ?? member(result, 'serverInfo');
     if (options.serverName === undefined) serverName = textMember(info, 'name') ?? serverName;
@@ -102,13 +108,16 @@ export function createRecorder(
     ...(version !== undefined && { 'mcp.protocol.version': version }),
   });
 
+  const askAbout = (extra: unknown, option: 'session' | 'user'): string | undefined =>
+    extra === undefined ? undefined : ask(client, option, 'string', options[option], extra);
+
   return {
     main,
     sessions: known.sessions,
-    sessionId: (extra) => ask(client, 'session', 'string', options.session, extra),
+    sessionId: (extra) => askAbout(extra, 'session'),
     sessionKey: (id) => client.hashUser(`mcp-session ${id ?? Math.random()}`),
     userHash: (extra) => {
-      const user = extra === undefined ? undefined : ask(client, 'user', 'string', options.user, extra);
+      const user = askAbout(extra, 'user');
       return user === undefined ? undefined : client.hashUser(user);
     },
     flows: (flows, session) => {
@@ -152,6 +161,8 @@ export function createRecorder(
           ...(isTool && { actual_tool_name: request.name?.slice(0, 100) }),
           ...(request.progress > 0 && { progress_notifications: request.progress }),
           ...(request.duplicate && { duplicate_id: true }),
+          // The caller is asked for more, and calls again with it: good as far as it goes, and not the call's end.
+          ...(member(result, 'resultType') === INPUT_REQUIRED && { result_type: INPUT_REQUIRED }),
           ...(direction !== main && { initiator: main === 'received' ? 'server' : 'client' }),
         },
       });

@@ -1,5 +1,5 @@
 /** The same small service in each framework, with a middleware of each kind: what the tests ask is the same for all. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -55,6 +55,11 @@ const partOfBody = (): Readable => {
   return body;
 };
 
+/** Breaks an answer off in its middle, once its client has the beginning. */
+const breakOff = (response: ServerResponse): void => {
+  response.write('part', () => response.destroy());
+};
+
 const SSE = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' };
 const HEADERS = { 'x-username': 'alice', 'x-auth-method': 'jwt', 'x-results-count': '3' };
 
@@ -82,6 +87,7 @@ const startExpress: StartService = (kind, client) => {
   });
   app.get('/hangs', () => {});
   app.get('/part', (_, response) => void response.type('text').write('part'));
+  app.get('/breaks', (_, response) => breakOff(response));
   app.get('/events', (_, response) => {
     response.writeHead(200, SSE).write('data: first\n\n');
     stream.wait.then(() => response.end('data: last\n\n')).catch(() => {});
@@ -108,6 +114,10 @@ const startFastify: StartService = async (kind, client) => {
   });
   app.get('/hangs', () => new Promise(() => {}));
   app.get('/part', async (_, reply) => reply.type('text/plain').send(partOfBody()));
+  app.get('/breaks', (_, reply) => {
+    reply.hijack();
+    breakOff(reply.raw);
+  });
   app.get('/events', (_, reply) => {
     reply.hijack();
     reply.raw.writeHead(200, SSE).write('data: first\n\n');
@@ -139,6 +149,9 @@ const startKoa: StartService = (kind, client) => {
     else if (context.path === '/part') {
       context.type = 'text';
       context.body = partOfBody();
+    } else if (context.path === '/breaks') {
+      context.respond = false;
+      breakOff(context.res);
     } else if (context.path === '/events') {
       context.respond = false;
       context.res.writeHead(200, SSE).write('data: first\n\n');
@@ -168,6 +181,7 @@ const startNode: StartService = (kind, client) => {
       response.writeHead(200, SSE).write('data: first\n\n');
       stream.wait.then(() => response.end('data: last\n\n')).catch(() => {});
     } else if (path === '/part') response.writeHead(200, { 'content-type': 'text/plain' }).write('part');
+    else if (path === '/breaks') breakOff(response);
     else if (path !== '/hangs') response.writeHead(404).end();
   });
   return listen(server, stream.open);
@@ -198,6 +212,12 @@ const startHono: StartService = (kind, client) => {
     streamText(context, async (text) => {
       await text.write('part');
       await new Promise<void>((resolve) => text.onAbort(resolve));
+    }),
+  );
+  app.get('/breaks', (context) =>
+    streamText(context, async (text) => {
+      await text.write('part');
+      (context.env as { outgoing: ServerResponse }).outgoing.destroy();
     }),
   );
   app.get('/events', (context) =>

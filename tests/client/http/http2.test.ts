@@ -26,6 +26,7 @@ const SERVERS: Readonly<Record<string, (client: MetricsClient) => Promise<Http2S
       metrics(request, response);
       response.writeHead(200, { 'content-type': 'text/plain' });
       if (request.url === '/part') response.write('part');
+      else if (request.url === '/breaks') response.write('part', () => response.stream.destroy());
       else response.end(request.url === '/large' ? LARGE : 'whole');
     });
   },
@@ -105,3 +106,20 @@ for (const [framework, start] of Object.entries(SERVERS)) {
     }
   });
 }
+
+t.test('over HTTP/2 an answer that the service itself breaks off is its own failure', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const server = await SERVERS['node:http2']!(client);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  t.teardown(() => {
+    session.destroy();
+    server.close();
+  });
+  const stream = await begin(session, '/breaks');
+  stream.resume();
+  await once(stream, 'close');
+  await waitFor('the metric', async () => (await metrics()).length > 0);
+  t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: 'error' } }]);
+});

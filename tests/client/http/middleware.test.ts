@@ -1,7 +1,9 @@
-import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer, request, type RequestListener } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import type { AuthMetricsOptions } from '../../../src/client/http/node.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { captureMetrics } from '../captured-metrics.ts';
 import { SERVICES } from './frameworks.ts';
@@ -144,6 +146,124 @@ for (const [framework, start] of Object.entries(SERVICES)) {
     t.equal((await metrics()).length, 1);
   });
 }
+
+for (const [framework, start] of Object.entries(SERVICES)) {
+  t.test(`${framework}: an answer that the service itself breaks off is its own failure`, async (t) => {
+    const { client, metrics } = captureMetrics();
+    const service = await start('auth', client);
+    t.teardown(() => service.close());
+    await t.rejects(fetch(`${service.url}/breaks`).then((response) => response.text()));
+    await waitFor('the metric', async () => (await metrics()).length > 0);
+    t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: 'error' } }]);
+    t.equal((await metrics()).length, 1);
+  });
+}
+
+/** A service on plain Node with `authMetrics`. */
+async function startPlain(t: Test, options: AuthMetricsOptions, answer: RequestListener): Promise<number> {
+  const { authMetrics } = await import('../../../src/client/http/node.ts');
+  const observe = authMetrics(options);
+  const server = createServer((asked, answered) => {
+    observe(asked, answered);
+    answer(asked, answered);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+t.test('a client that resets its connection, or hangs up in a body of its own, has left', async (t) => {
+  for (const [head, leave] of [
+    ['GET / HTTP/1.1', (socket: Socket) => socket.resetAndDestroy()],
+    ['POST / HTTP/1.1\r\nContent-Length: 100', (socket: Socket) => socket.end()],
+  ] as const) {
+    const { client, metrics } = captureMetrics();
+    const port = await startPlain(t, { client }, (asked, answer) => {
+      asked.on('error', () => {}).resume();
+      answer.write('part');
+    });
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(`${head}\r\nHost: h\r\n\r\n`);
+    await once(socket, 'data');
+    leave(socket);
+    await waitFor('the metric', async () => (await metrics()).length > 0);
+    t.match(await metrics(), [{ dimensions: { success: false }, metadata: { error_code: 'aborted' } }]);
+  }
+});
+
+t.test('an answer broken off with an error is no client that left, whatever the error', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const port = await startPlain(t, { client }, (_, answer) => {
+    // As `pipeline` does when what a proxy reads from resets its connection.
+    answer.write('part', () => answer.destroy(Object.assign(new Error('read'), { code: 'ECONNRESET' })));
+  });
+  await t.rejects(fetch(`http://127.0.0.1:${port}`).then((response) => response.text()));
+  await waitFor('the metric', async () => (await metrics()).length > 0);
+  t.match(await metrics(), [{ metadata: { error_code: 'error' } }]);
+});
+
+t.test('an event stream is one in whatever case its type is written', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const port = await startPlain(t, { client }, ({ url }, answer) => {
+    if (url === '/set') answer.setHeader('Content-Type', 'Text/Event-Stream; charset=utf-8');
+    const head =
+      url === '/list'
+        ? ['content-Type', 'TEXT/EVENT-STREAM']
+        : url === '/set'
+          ? []
+          : { 'CONTENT-TYPE': 'text/Event-stream' };
+    answer.writeHead(200, head).write('data: first\n\n');
+  });
+  for (const [index, path] of ['/set', '/list', '/object'].entries()) {
+    await fetch(`http://127.0.0.1:${port}${path}`);
+    t.equal((await metrics()).length, index + 1, path);
+  }
+});
+
+t.test('callers make up no authentication methods', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const own = new Map([
+    ['/own', 'in-house.v2'],
+    ['/sentence', 'signed in with a key'],
+    ['/long', 'x'.repeat(33)],
+  ]);
+  const port = await startPlain(t, { client }, ({ url }, answer) => {
+    const method = own.get(url!);
+    if (method !== undefined) answer.setHeader('X-Auth-Method', method);
+    answer.end();
+  });
+  const found = async (path: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown> => {
+    const before = (await metrics()).length;
+    await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    await waitFor('the metric', async () => (await metrics()).length > before);
+    return (await metrics()).at(-1)!.dimensions['method'];
+  };
+  t.equal(await found('/', { 'x-auth-method': 'OAuth2' }), 'oauth2');
+  t.equal(await found('/', { 'x-auth-method': 'made-up-1' }), 'other');
+  t.equal(await found('/', { 'x-auth-method': 'made-up-1', authorization: 'Bearer x' }), 'other');
+  t.equal(await found('/', { authorization: 'Bearer x' }), 'bearer');
+  t.equal(await found('/', { authorization: 'a-secret-without-scheme' }), 'unknown');
+  t.equal(await found('/own', { 'x-auth-method': 'jwt' }), 'in-house.v2');
+  t.equal(await found('/sentence'), 'other');
+  t.equal(await found('/long'), 'other');
+});
+
+t.test('a service that repeats what callers say has a bounded number of methods all the same', async (t) => {
+  const { authMetrics } = await import('../../../src/client/http/hono.ts');
+  const { Hono } = await import('hono');
+  const { client, metrics } = captureMetrics();
+  const app = new Hono();
+  app.use(authMetrics({ client, method: ({ requestHeader }) => requestHeader('x-said') }));
+  app.get('/', (context) => context.text('fine'));
+  for (let n = 0; n < 300; n += 1) await app.request('/', { headers: { 'x-said': `said-${n}` } });
+  const methods = new Set((await metrics()).map(({ dimensions }) => dimensions['method']));
+  t.equal(methods.size, 201);
+  t.ok(methods.has('unknown'));
+});
 
 t.test('functions of the service say where things are found, and may fail without harm', async (t) => {
   const { authMetrics } = await import('../../../src/client/http/hono.ts');

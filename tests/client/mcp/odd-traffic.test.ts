@@ -312,6 +312,57 @@ t.test('a function of the user that throws disturbs nothing', async (t) => {
   t.equal(server.sent.length, 1);
 });
 
+t.test('functions of the service are asked only about requests that the SDK says something of', async (t) => {
+  const asked: unknown[] = [];
+  const note = (extra: unknown): string => {
+    asked.push(extra);
+    return 'same';
+  };
+  const server = connect({ user: note, session: note });
+  await server.ready;
+  server.receive(request(1, 'ping'));
+  await server.transport.send(request(1, 'roots/list'));
+  t.strictSame(asked, []);
+  server.transport.onmessage?.(request(2, 'ping'), { some: 'thing' });
+  t.strictSame(asked, [{ some: 'thing' }, { some: 'thing' }]);
+});
+
+t.test('a protocol version that is none is no version', async (t) => {
+  const server = connect();
+  await server.ready;
+  const key = 'io.modelcontextprotocol/protocolVersion';
+  const made = ['2025-13-99; DROP', 'x'.repeat(10_000), '2026-07-28\n', '9999-99-99', { year: 2026 }, 20_260_728];
+  for (const [id, version] of made.entries()) {
+    server.receive(request(id, 'ping', { _meta: { [key]: version } }));
+    await server.transport.send(result(id));
+  }
+  server.receive(request('i', 'initialize'));
+  await server.transport.send(result('i', { protocolVersion: 'latest' }));
+  for (const [id, version] of ['2026-07-28', 'whatever'].entries()) {
+    server.receive(request(id, 'ping', { _meta: { [key]: version } }));
+    await server.transport.send(result(id));
+  }
+  t.strictSame(
+    (await server.executions()).map(({ metadata }) => metadata['protocol_version']),
+    [...Array.from({ length: 7 }, () => undefined), '2026-07-28', '2026-07-28'],
+    'the connection keeps the last good one',
+  );
+});
+
+t.test('a subscription is answered once it stands, on a server too', async (t) => {
+  const server = connect();
+  await server.ready;
+  server.receive(request('s', 'subscriptions/listen', { notifications: {} }));
+  const acknowledged = (id: unknown) =>
+    notice('notifications/subscriptions/acknowledged', { _meta: { 'io.modelcontextprotocol/subscriptionId': id } });
+  server.receive(acknowledged('s'));
+  for (const id of [{}, undefined, 'other', 's', 's']) await server.transport.send(acknowledged(id));
+  server.receive(notice('notifications/cancelled', { requestId: 's' }));
+  await server.transport.send(result('s'));
+  t.match(await server.executions(), [{ dimensions: { method: 'subscriptions/listen', success: true } }]);
+  t.equal((await server.executions()).length, 1);
+});
+
 t.test('a user is sent as a hash, and a session id never as it is', async (t) => {
   const server = connect({
     user: (extra) => (extra as { user?: string }).user,

@@ -7,7 +7,12 @@ from urllib.parse import parse_qs
 
 from ._asgi_request import Exchange, path_segments
 
-_SCHEMES = frozenset({"bearer", "basic", "digest", "negotiate", "dpop", "apikey"})
+# What callers may say of themselves: schemes of `Authorization` and other usual methods.
+_USUAL = re.compile(
+    "(bearer|basic|digest|negotiate|dpop|apikey|api[-_]key|"
+    "jwt|oauth2?|oidc|saml|mtls|session|cookie|token|none)(?: |$)",
+    re.IGNORECASE,
+)
 _OPERATIONS = {
     "GET": "read",
     "HEAD": "read",
@@ -20,12 +25,15 @@ _NO_RESOURCE = re.compile(r"api|v\d[\d.]*|\*|[:{].*")
 
 
 def default_method(exchange: Exchange) -> str | None:
-    """`X-Auth-Method` of the answer, else of the request, else the scheme of `Authorization`."""
-    named = exchange.header("X-Auth-Method")
-    if named:
-        return named
-    scheme = (exchange.request_header("Authorization") or "").split(" ", 1)[0].lower()
-    return scheme if scheme in _SCHEMES else None
+    """`X-Auth-Method` of the answer, else of the request if that is a usual one, else the scheme of `Authorization`."""
+    own = exchange.response_header("X-Auth-Method")
+    if own:
+        return own
+    told = exchange.request_header("X-Auth-Method")
+    usual = _USUAL.match(told or exchange.request_header("Authorization") or "")
+    if usual:
+        return usual.group(1).lower()
+    return "other" if told else None
 
 
 def default_server(exchange: Exchange) -> str | None:

@@ -17,7 +17,7 @@ subscriptions/listen sampling/createMessage elicitation/create roots/list tasks/
 tasks/update notifications/initialized notifications/cancelled notifications/progress notifications/message
 notifications/tools/list_changed notifications/prompts/list_changed notifications/resources/list_changed
 notifications/resources/updated notifications/roots/list_changed notifications/elicitation/complete
-notifications/tasks/status
+notifications/tasks/status notifications/subscriptions/acknowledged
 """
 METHODS = frozenset(_METHODS.split())
 """Of the protocol's revisions up to 2026-07-28."""

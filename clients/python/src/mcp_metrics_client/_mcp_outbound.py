@@ -25,6 +25,9 @@ _WATCH = "_mcp_metrics_watch"
 _CONNECTION_CLOSED = -32000
 _REQUEST_TIMEOUT = -32001
 _REASONS_AT_MOST = 1_000
+_LISTEN = "subscriptions/listen"
+_ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
 def _wire(session: Any) -> Any:
@@ -51,6 +54,7 @@ class Outbound:
     def __init__(self, wire: Any, recorder: McpRecorder) -> None:
         self._recorder = recorder
         self._by_token: dict[str | int, Call] = {}
+        self._listening: dict[object, Call] = {}
         self._reasons: dict[object, object] = {}
         self._asked = 0
         # Of the latest request: who the client is, and which session this is.
@@ -63,11 +67,15 @@ class Outbound:
         self._last = call
         if call.progress_token is not None:
             self._by_token[call.progress_token] = call
+        if call.method == _LISTEN:
+            self._listening[call.request_id] = call
 
     def ended(self, call: Call) -> None:
         """It was answered, or never will be."""
         if call.progress_token is not None and self._by_token.get(call.progress_token) is call:
             del self._by_token[call.progress_token]
+        if self._listening.get(call.request_id) is call:
+            del self._listening[call.request_id]
 
     def cancelled(self, request_id: object, reason: object) -> None:
         """The client cancels a request of its own."""
@@ -85,8 +93,17 @@ class Outbound:
             call = self._by_token.get((params or {}).get("progressToken", ""))
             if call is not None:
                 call.progress += 1
+        elif method == _ACKNOWLEDGED:
+            self._acknowledged(params or {})
         self._recorder.notification(method, by_server=True)
         return await self._notify(method, params, *rest, **options)
+
+    def _acknowledged(self, params: Mapping[str, Any]) -> None:
+        """The only good answer that a subscription has: its stream ends by being left."""
+        meta = params.get("_meta")
+        call = self._listening.get(meta.get(_SUBSCRIPTION)) if isinstance(meta, Mapping) else None
+        if call is not None:
+            self._recorder.answered(call, None, message_size(None, method=_ACKNOWLEDGED, params=params))
 
     async def _sending(self, method: str, params: Mapping[str, Any] | None, *rest: Any, **options: Any) -> Any:
         call = self._call(method, params or {})

@@ -22,6 +22,8 @@ CANCELLED = "cancelled"
 TIMEOUT = "timeout"
 CONNECTION_CLOSED = "connection_closed"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+INPUT_REQUIRED = "input_required"
+"""`resultType` of an answer that asks for more: good as far as it goes, and not the call's end."""
 
 FindUser = Callable[[Any], "str | None"]
 
@@ -45,6 +47,12 @@ def message_size(request_id: object, **members: object) -> int | None:
     """Bytes of a JSON-RPC message with these members; those that are None are none."""
     given = {name: member for name, member in members.items() if member is not None}
     return json_size({"jsonrpc": "2.0", "id": request_id, **given})
+
+
+def _asks_for_more(result: object) -> bool:
+    """In a model of the SDK or on the wire."""
+    kind = result.get("resultType") if isinstance(result, Mapping) else getattr(result, "result_type", None)
+    return kind == INPUT_REQUIRED
 
 
 def text_or_none(value: object) -> str | None:
@@ -85,6 +93,8 @@ class Call:
     """Another request with this id was open when this one came."""
     progress: int = 0
     """Progress notifications for it so far."""
+    recorded: bool = False
+    """A subscription is, once it stands; what it ends with adds nothing."""
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
@@ -155,6 +165,9 @@ class McpRecorder:
         duration_ms: float | None = None,
     ) -> None:
         """Call as the answer leaves. `error_code`: None for success; `result`: what was answered, as on the wire."""
+        if call.recorded:
+            return
+        call.recorded = True
         if duration_ms is None:
             duration_ms = call.stopwatch.milliseconds
         success = error_code is None
@@ -182,6 +195,7 @@ class McpRecorder:
                 # What was asked for, whether the server has it or not: to look at, never a label.
                 "actual_tool_name": (call.tool or "")[:_ASKED_NAME_CHARACTERS] if call.method == TOOLS_CALL else None,
                 "progress_notifications": call.progress or None,
+                "result_type": INPUT_REQUIRED if _asks_for_more(result) else None,
                 "duplicate_id": call.duplicate or None,
                 "initiator": "server" if call.by_server else None,
             },

@@ -5,6 +5,7 @@ The same records, found in the same places, as the middleware of the TypeScript 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -22,13 +23,16 @@ from ._asgi_request import ASGIApp, Exchange, Receive, Scope, Send
 from .client import MetricsClient
 
 _REQUESTED_CHARACTERS = 100
+# What a service may call a method.
+_WORD = re.compile(r"[A-Za-z0-9_.+-]{1,32}")
 
 
 class AuthMetricsMiddleware(MetricsMiddleware):
     """Reports each request as `auth_request`: success is an answer below 400.
 
     `find_method`, `find_server`, `find_user` say where each is found, in place of the defaults above. The user is
-    hashed before anything leaves; a server becomes a label once a request for it succeeded.
+    hashed before anything leaves; a server becomes a label once a request for it succeeded. A method is one word of at
+    most 32 characters, else `other`.
     """
 
     def __init__(
@@ -50,13 +54,15 @@ class AuthMetricsMiddleware(MetricsMiddleware):
         self._find_user = find_user
         self._user_salt = user_salt
         self._known = KnownNames()
+        self._methods = KnownNames()
 
     def report(self, exchange: Exchange) -> None:
         """Records the request."""
+        method = self.ask(self._find_method, exchange)
         requested = self.ask(self._find_server, exchange)
         self.client.auth_request(
             success=exchange.success,
-            method=self.ask(self._find_method, exchange) or "unknown",
+            method=self._methods.label(method if not method or _WORD.fullmatch(method) else "other", True),
             server=self._known.label(requested, exchange.success),
             user_hash=self.client.hash_user(self.ask(self._find_user, exchange), salt=self._user_salt) or None,
             duration_ms=exchange.duration_ms,
