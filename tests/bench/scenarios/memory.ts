@@ -2,30 +2,9 @@
 import { pace, saturate } from '../load.ts';
 import { residentMemory } from '../machine.ts';
 import { readSamples, sumOf } from '../../support/books.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { offerSeries } from '../offer-series.ts';
 import { median, type Scenario } from '../scenario.ts';
-import { type GatewayUnderTest, startServer } from '../servers.ts';
-
-const PER_BODY = 500;
-
-/** Every metric a series of its own: as the worst emitter would. */
-async function offerSeries({ gateway }: GatewayUnderTest, series: number): Promise<void> {
-  const perLabel = Math.ceil(Math.sqrt(series));
-  for (let from = 0; from < series; from += PER_BODY) {
-    const metrics = Array.from({ length: Math.min(PER_BODY, series - from) }, (_, at) => ({
-      type: 'tool_execution',
-      value: 1,
-      duration_ms: 5,
-      dimensions: {
-        tool_name: `tool-${(from + at) % perLabel}`,
-        server_name: `server-${Math.floor((from + at) / perLabel)}`,
-        success: true,
-      },
-    }));
-    await waitFor('a 200', async () => (await gateway.post({ service: 'test', metrics })).ok);
-  }
-  await gateway.flush();
-}
+import { startServer } from '../servers.ts';
 
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
