@@ -13,10 +13,11 @@ export interface Piece {
   /** Class of the resource whose callback it was. */
   readonly kind: string;
   readonly cpuMs: number;
+  /** Of the callback and what it led to. CPU time beyond it was libuv's or V8's, before the next one. */
   readonly wallMs: number;
-  /** Of the wall time, garbage collection. */
+  /** Garbage collection on this thread until the next piece. */
   readonly collectingMs: number;
-  /** Where the profile's samples of it lie, most of them first. */
+  /** Where the profile's samples lie until the next piece, most of them first. */
   readonly functions: readonly string[];
 }
 
@@ -32,11 +33,12 @@ const NOTED_MS = 2;
 const MOST = 20;
 const SAMPLE_MICROS = 500;
 
-/** Start and end in milliseconds of `performance.now()`. */
+/** Times in milliseconds of `performance.now()`; `end` is when the next piece began. */
 interface Noted {
   readonly kind: string;
   readonly cpuMs: number;
   readonly start: number;
+  readonly done: number;
   readonly end: number;
 }
 
@@ -63,13 +65,13 @@ probe(() => {
   let depth = 0;
   let running: { kind: string; cpu: number; start: number } | undefined;
   let doneAt = 0;
-  const finish = (cpu: number): void => {
+  const finish = (cpu: number, end: number): void => {
     if (running === undefined) return;
     pieces += 1;
     const { kind, start } = running;
     const cpuMs = cpu - running.cpu;
     if (cpuMs > LIMIT_MS) over[kind] = (over[kind] ?? 0) + 1;
-    if (cpuMs > NOTED_MS) noted.push({ kind, cpuMs, start, end: doneAt });
+    if (cpuMs > NOTED_MS) noted.push({ kind, cpuMs, start, done: doneAt, end });
   };
   const hook = createHook({
     before() {
@@ -77,8 +79,9 @@ probe(() => {
         const resource = executionAsyncResource();
         if (!isContinuation(resource)) {
           const cpu = threadCpuMs();
-          finish(cpu);
-          running = { kind: resource.constructor.name, cpu, start: performance.now() };
+          const now = performance.now();
+          finish(cpu, now);
+          running = { kind: resource.constructor.name, cpu, start: now };
         }
       }
       depth += 1;
@@ -102,10 +105,10 @@ probe(() => {
     return {
       pieces,
       over,
-      longest: longest.map(({ kind, cpuMs, start, end }) => ({
+      longest: longest.map(({ kind, cpuMs, start, done, end }) => ({
         kind,
         cpuMs,
-        wallMs: end - start,
+        wallMs: done - start,
         collectingMs: collections.reduce((sum, one) => sum + overlap(one, { start, end }), 0),
         functions: profile === undefined ? [] : functionsIn(profile, { start, end }),
       })),
@@ -136,6 +139,7 @@ function functionsIn({ nodes, samples = [], timeDeltas = [], startTime }: Profil
     at += delta / 1000;
     if (at < span.start || at > span.end) continue;
     const name = names.get(samples[index]!) ?? '?';
+    if (name === '(idle)') continue;
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return Array.from(counts)
