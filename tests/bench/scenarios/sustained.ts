@@ -20,30 +20,52 @@ const STEP = 1.15;
 const STEP_DOWN = 0.92;
 const ATTEMPTS = 4;
 
-async function obviousPerSecond(port: number, seconds: number): Promise<number> {
-  const scrape = async (): Promise<unknown> => (await fetch(`http://127.0.0.1:${port}/scrape`)).text();
-  // One that fails is not measured: the load beside it says what is wrong.
-  const scraping = setInterval(() => void scrape().catch(() => {}), 5000);
+interface Obvious {
+  readonly perSecond: number;
+  /** Scrapes of its Prometheus page beside the load, and those that failed. */
+  readonly scrapes: number;
+  readonly failedScrapes: number;
+}
+
+async function measureObvious(port: number, seconds: number): Promise<Obvious> {
+  let [scrapes, failedScrapes] = [0, 0];
+  const scrape = async (): Promise<void> => {
+    scrapes += 1;
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/scrape`);
+      if (!response.ok || (await response.text()).length === 0) failedScrapes += 1;
+    } catch {
+      failedScrapes += 1;
+    }
+  };
+  const scraping = setInterval(() => void scrape(), Math.min(5, seconds / 3) * 1000);
   const written = async (): Promise<number> => Number(await (await fetch(`http://127.0.0.1:${port}/written`)).text());
   const [start, before] = [performance.now(), await written()];
-  await saturate({ url: `http://127.0.0.1:${port}/metrics`, keys: ['none'] }, { ...LOAD, seconds });
-  clearInterval(scraping);
-  return (((await written()) - before) * 1000) / (performance.now() - start);
+  try {
+    await saturate({ url: `http://127.0.0.1:${port}/metrics`, keys: ['none'] }, { ...LOAD, seconds });
+  } finally {
+    clearInterval(scraping);
+  }
+  return { perSecond: (((await written()) - before) * 1000) / (performance.now() - start), scrapes, failedScrapes };
 }
 
 const outcome = ({ offered, accepted, lost, p99, growth, flat }: SteadyLoad): string =>
   `of ${Math.round(offered)}/s ${Math.round(accepted)} accepted, ${lost} requests lost, p99 ${Math.round(p99)} ms, the queues' age grew by ${growth.toFixed(2)} s: ${flat ? 'kept up' : 'too much'}`;
 
-/** Metrics a second. */
 interface Baselines {
+  /** Metrics a second. */
   readonly bare: number;
-  readonly obvious: number;
+  readonly obvious: Obvious;
 }
 
 interface Minute {
   readonly shown: SteadyLoad;
-  /** Means of what was measured directly before and directly after. */
-  readonly baselines: Baselines;
+  /** Metrics a second, means of what was measured directly before and directly after. */
+  readonly bare: number;
+  readonly obvious: number;
+  /** Of the obvious build. */
+  readonly scrapes: number;
+  readonly failedScrapes: number;
 }
 
 /** The minute: at the rate found, and lower where it shows that this was too much. The last one may be too much too. */
@@ -65,15 +87,20 @@ async function minuteAt(
     if (shown.flat || attempt === ATTEMPTS) {
       await untilEmpty(server);
       const after = await measure();
-      const mean = (of: keyof Baselines): number => (before[of] + after[of]) / 2;
-      return { shown, baselines: { bare: mean('bare'), obvious: mean('obvious') } };
+      return {
+        shown,
+        bare: (before.bare + after.bare) / 2,
+        obvious: (before.obvious.perSecond + after.obvious.perSecond) / 2,
+        scrapes: before.obvious.scrapes + after.obvious.scrapes,
+        failedScrapes: before.obvious.failedScrapes + after.obvious.failedScrapes,
+      };
     }
     rate *= STEP_DOWN;
   }
 }
 
-function figures({ shown: kept, baselines }: Minute, half: SteadyLoad, seconds: number): Figure[] {
-  const { bare, obvious } = baselines;
+function figures(minute: Minute, half: SteadyLoad, seconds: number): Figure[] {
+  const { shown: kept, bare, obvious, scrapes, failedScrapes } = minute;
   const what = kept.flat
     ? 'metrics a second into every sink, kept up'
     : `metrics a second into every sink: none of ${ATTEMPTS} rates was kept up, the lowest ${Math.round(kept.offered)}`;
@@ -96,6 +123,7 @@ function figures({ shown: kept, baselines }: Minute, half: SteadyLoad, seconds: 
       ratio: value / obvious,
       goal: { atLeast: 5 },
     },
+    { what: `the obvious build: failed scrapes, of ${scrapes}`, value: failedScrapes, unit: '' },
     { what: `${during}: requests refused or failed`, value: kept.lost, unit: '', goal: { atMost: 0 } },
     { what: `${during}: oldest metric in a queue, median of the last third`, value: kept.age, unit: 's' },
     {
@@ -139,7 +167,7 @@ export const scenario: Scenario = async (settings) => {
     };
     const measure = async (): Promise<Baselines> => ({
       bare: bare(),
-      obvious: await obviousPerSecond(obvious.port, small ? 2 : 15),
+      obvious: await measureObvious(obvious.port, small ? 2 : 15),
     });
     let rate = bare() * GOAL;
     let best = 0;
