@@ -121,6 +121,7 @@ export const scenario: Scenario = async (settings) => {
   return [
     { what: 'event-loop delay, median', value: delay('p50'), unit: 'ms' },
     { what: 'event-loop delay, p99', value: delay('p99'), unit: 'ms', goal: { atMost: 20 } },
+    { what: 'what comes at any instant waits for the event loop, p99', value: delay('weightedP99'), unit: 'ms' },
     { what: 'event-loop delay, the longest', value: delay('max'), unit: 'ms' },
     {
       what: 'metrics accepted meanwhile',
