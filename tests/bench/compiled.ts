@@ -10,7 +10,7 @@ const LAST_WRITTEN = join(ROOT, 'dist/pipeline.config.js');
 const SOURCES = ['src/**/*.ts', 'scripts/*.ts', 'pipeline.config.ts', 'tsconfig*.json', 'package.json'];
 
 function isFresh(): boolean {
-  if (!existsSync(LAST_WRITTEN)) return false;
+  if (!existsSync(LAST_WRITTEN) || !existsSync(COMPILED.at(-1)!)) return false;
   const { mtimeMs } = statSync(LAST_WRITTEN);
   return globSync(SOURCES, { cwd: ROOT }).every((file) => statSync(join(ROOT, file)).mtimeMs < mtimeMs);
 }
