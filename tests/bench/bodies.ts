@@ -22,6 +22,9 @@ const recorded = readFileSync(new URL('../fixtures/auth-server.ndjson', import.m
   .split('\n')
   .flatMap((line) => (JSON.parse(line) as RecordedBody).metrics);
 
+/** As many bodies as send each recorded metric once, about 1.5 MB, so that the client's memory stays small. */
+export const bodyCount = (metrics: number): number => Math.ceil(recorded.length / metrics);
+
 /** @param count different bodies of `metrics` metrics each */
 export function bodies(metrics: number, count: number, endsAt: number = Date.now()): RecordedBody[] {
   let at = 0;

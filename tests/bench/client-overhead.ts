@@ -27,6 +27,7 @@ import { startGateway } from '../support/gateway.ts';
 import { plainNode } from '../support/plain-node.ts';
 import { waitFor } from '../support/wait-for.ts';
 import type { Took, Turn } from './requester.ts';
+import { threadCpuMs } from './thread-clock.ts';
 
 export interface RecordingCost {
   /** Microseconds for one metric, median of the rounds: with the client, and for `JSON.stringify` of the same metric. */
@@ -60,10 +61,7 @@ interface TurnCost extends Quantiles {
 }
 
 /** CPU time of this thread so far, microseconds. */
-const cpuTime = (): number => {
-  const { user, system } = process.threadCpuUsage();
-  return user + system;
-};
+const cpuTime = (): number => threadCpuMs() * 1000;
 
 const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
@@ -97,7 +95,7 @@ export async function batchCost(batches = 60): Promise<number> {
   const took: number[] = [];
   for (let batch = 0; batch < batches; batch += 1) {
     for (let i = 0; i < 999; i += 1) client.toolExecution(EXECUTION);
-    // Of the whole process: what the system says of one thread lags behind by milliseconds, which are the recording's.
+    // Of the whole process: the compression is another thread's.
     const began = process.cpuUsage();
     await client.flush();
     const { user, system } = process.cpuUsage(began);

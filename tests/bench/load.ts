@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { bodies } from './bodies.ts';
+import { bodies, bodyCount } from './bodies.ts';
 import type { PacedOrder, PacedResult } from './paced-client.ts';
 
 export interface Target {
@@ -29,9 +29,6 @@ export interface Saturated {
   readonly p99: number;
   readonly p999: number;
 }
-
-/** Different bodies that one run sends in turn: about 2 MB, so that the client's memory stays small. */
-const bodyCount = (metrics: number): number => Math.max(4, Math.min(64, Math.ceil(5000 / metrics)));
 
 const SCRIPT = `
 local requests, bodies, keys, at = {}, {}, {}, 0

@@ -62,22 +62,6 @@ function durableWrite(): { p50: number; p99: number } {
   return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
 }
 
-/** Nanoseconds of CPU used so far by the main thread, and by all other threads, of a process (Linux). */
-export function threadCpu(pid: number): { readonly main: number; readonly others: number } {
-  const read = (path: string): number => Number(readFileSync(path, 'utf8').split(' ')[0]);
-  const main = read(`/proc/${pid}/task/${pid}/schedstat`);
-  const { user, system } = processTicks(pid);
-  return { main, others: Math.max(0, (user + system) * 1e7 - main) };
-}
-
-/** Ticks of 10 ms, threads that have ended included. */
-function processTicks(pid: number): { user: number; system: number } {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return { user: Number(fields[11]), system: Number(fields[12]) };
-}
-
 /** MiB resident now, and the most there ever were (Linux). */
 export function residentMemory(pid: number): { readonly now: number; readonly peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Checkpoint } from '../../src/core/journal.ts';
 import type { DeliveredRecord } from '../../src/core/sink.ts';
-import { bodies } from './bodies.ts';
+import { bodies, bodyCount } from './bodies.ts';
 
 export interface RecordStream {
   /** The next records: `metrics` metrics or a few more. */
@@ -25,7 +25,7 @@ export function recordStream({ perRequest, startsAt, stepMs, after }: RecordStre
   const journalId = after?.journalId ?? 'bench';
   let [sequence, count] = [after?.sequence ?? 0, after?.count ?? 0];
   let now = startsAt;
-  const pool = bodies(perRequest, Math.ceil(7160 / perRequest));
+  const pool = bodies(perRequest, bodyCount(perRequest));
 
   function record(): DeliveredRecord {
     sequence += 1;

@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- <scenario> …] [--json] [--rounds N] [--profile] [--small]`: runs scenarios, one after the other, and
- * prints one table. `--profile` has the gateway write a CPU profile to ./profiles; `--small` shows that all of it runs.
+ * `npm run bench [-- <scenario> …] [--json FILE] [--rounds N] [--profile] [--small]`: runs scenarios, one after the other, and
+ * prints one table; `--json` writes the figures to a file too. `--profile` has the gateway write a CPU profile to ./profiles; `--small` shows that all of it runs.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
@@ -28,7 +28,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scen
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'boolean' },
+    json: { type: 'string' },
     small: { type: 'boolean' },
     profile: { type: 'boolean' },
     rounds: { type: 'string' },
@@ -56,15 +56,14 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(SCENARIOS)
   results[name] = await scenario({ rounds, small: values.small === true, profileDirectory, say });
   say(`took ${((performance.now() - began) / 1000).toFixed(0)} s`);
 }
-if (values.json === true) console.log(JSON.stringify({ machine, rounds, small: values.small === true, results }));
-else {
-  const { system, cpu, cores, memoryGiB, node, sqlite, commit, load, durableWriteMs } = machine;
-  console.log(`${system}, ${cores} × ${cpu}, ${memoryGiB} GiB; Node.js ${node}, SQLite ${sqlite}, commit ${commit}`);
-  console.log(
-    `load ${load.toFixed(1)} at the start; one O_DSYNC write of 4 KiB: ${durableWriteMs.p50.toFixed(2)} ms median, ${durableWriteMs.p99.toFixed(2)} ms p99; medians of ${rounds} rounds`,
-  );
-  for (const line of rows(results)) console.log(line);
-}
+if (values.json !== undefined)
+  writeFileSync(values.json, `${JSON.stringify({ machine, rounds, small: values.small === true, results })}\n`);
+const { system, cpu, cores, memoryGiB, node, sqlite, commit, load, durableWriteMs } = machine;
+console.log(`${system}, ${cores} × ${cpu}, ${memoryGiB} GiB; Node.js ${node}, SQLite ${sqlite}, commit ${commit}`);
+console.log(
+  `load ${load.toFixed(1)} at the start; one O_DSYNC write of 4 KiB: ${durableWriteMs.p50.toFixed(2)} ms median, ${durableWriteMs.p99.toFixed(2)} ms p99; medians of ${rounds} rounds`,
+);
+for (const line of rows(results)) console.log(line);
 if (profileDirectory !== undefined)
   console.error(
     `profiles of the gateways that were started (open in Chrome's DevTools, Performance): ${profileDirectory}`,

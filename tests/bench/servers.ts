@@ -2,12 +2,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningGateway, spawnGateway, untilReady } from '../support/gateway.ts';
-import { plainNode } from '../support/plain-node.ts';
-import { ROOT } from '../support/root.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { compiled } from './compiled.ts';
 import type { Target } from './load.ts';
 import type { Settings } from './scenario.ts';
 
@@ -18,6 +18,8 @@ export interface GatewayUnderTest extends Target {
   readonly adminKey: string;
   /** Milliseconds from the start of its process until it was ready. */
   readonly readyAfterMs: number;
+  /** Measures with its probe while the work goes on, and returns what that found. */
+  readonly probed: (work: () => Promise<void>) => Promise<unknown>;
   readonly stop: () => Promise<void>;
 }
 
@@ -25,10 +27,10 @@ export interface GatewaySettings {
   /** `none`: without sinks, so that no delivery works beside the HTTP thread. Default: all three, OTLP to a collector that takes everything. */
   readonly sinks?: 'all' | 'none';
   readonly dataDirectory?: string;
-  /** Default: from source. */
-  readonly command?: readonly [string, ...string[]];
-  /** `package`: the pipeline that ships, as where no file stands in the working directory. Default: pipeline.config.ts. */
+  /** `file`: with a pipeline.config.ts in the working directory. Default: the pipeline that ships with the package. */
   readonly pipeline?: 'package' | 'file';
+  /** A module of ./probes, loaded into the gateway before anything else. */
+  readonly probe?: 'loop-delay' | 'long-pieces';
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -50,24 +52,28 @@ export async function forkServer(
 
 export async function startServer(
   { profileDirectory }: Settings,
-  { sinks = 'all', command, pipeline = 'file', env, ...settings }: GatewaySettings = {},
+  { sinks = 'all', pipeline = 'package', probe, env, ...settings }: GatewaySettings = {},
 ): Promise<GatewayUnderTest> {
   const ownDirectory = settings.dataDirectory === undefined ? mkdtempSync(join(tmpdir(), 'bench-gateway-')) : undefined;
   const dataDirectory = settings.dataDirectory ?? ownDirectory!;
   const collector = sinks === 'all' ? await forkServer('./byte-counter.ts') : undefined;
   const keys = KEYS.map(() => `mcp_metrics_${randomBytes(32).toString('base64url')}`);
   const profile = profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`];
-  const fromSource = plainNode(...profile, '--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat();
+  const probing = probe === undefined ? [] : ['--import', new URL(`./probes/${probe}.ts`, import.meta.url).href];
+  const probeFile = join(dataDirectory, 'probe.json');
+  const command = withOptions(compiled(), [...profile, ...probing]);
   const began = performance.now();
   const gateway = await spawnGateway({
     dataDirectory,
     ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
-    command: command === undefined ? (fromSource as [string]) : withOptions(command, profile),
+    command,
     args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
     env: {
       ...(collector === undefined
         ? undefined
         : { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.port}`, OTEL_METRIC_EXPORT_INTERVAL: '5000' }),
+      NODE_ENV: 'production',
+      ...(probe === undefined ? undefined : { BENCH_PROBE_FILE: probeFile }),
       LOG_LEVEL: 'warn',
       ...Object.fromEntries(KEYS.map((name, at) => [`METRICS_API_KEY_${name}`, keys[at]])),
       ...env,
@@ -82,6 +88,14 @@ export async function startServer(
     keys,
     adminKey: keys[0]!,
     readyAfterMs,
+    probed: async (work) => {
+      rmSync(probeFile, { force: true });
+      gateway.signal('SIGUSR2');
+      await work();
+      gateway.signal('SIGUSR2');
+      await waitFor('what the probe found', () => existsSync(probeFile));
+      return JSON.parse(readFileSync(probeFile, 'utf8')) as unknown;
+    },
     stop: async () => {
       await gateway.stop('SIGTERM');
       collector?.child.kill();

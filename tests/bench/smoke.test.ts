@@ -1,5 +1,5 @@
 /** Every scenario still runs, for a moment and on little data, and yields figures. What the figures are is not judged here. */
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { startChild } from '../support/child.ts';
@@ -22,18 +22,18 @@ for (const name of scenarios.toSorted()) {
   const skip = NEEDS_WRK.includes(name) && skipWithoutWrk;
   t.test(`${name} runs and yields figures`, { skip, timeout: 120_000 }, async (t) => {
     const path = join(import.meta.dirname, 'run.ts');
-    const args = ['--conditions=mcp-metrics-source', path, name, '--small', '--json'];
+    const file = join(t.testdir(), 'figures.json');
+    const args = ['--conditions=mcp-metrics-source', path, name, '--small', '--json', file];
     const child = await startChild(process.execPath, args, { cwd: ROOT });
     t.teardown(() => child.stop('SIGKILL'));
     t.strictSame(await child.exited, { code: 0, signal: null }, child.output());
-    const line = child
-      .output()
-      .split('\n')
-      .find((text) => text.startsWith('{'));
-    const { results } = JSON.parse(line ?? '{}') as { results: Record<string, Figure[]> };
+    const { results } = JSON.parse(readFileSync(file, 'utf8')) as { results: Record<string, Figure[]> };
     const figures = results[name] ?? [];
     t.ok(figures.length > 0);
-    for (const { what, value, ratio = 1 } of figures) t.ok(Number.isFinite(value) && Number.isFinite(ratio), what);
+    for (const { what, value, ratio = 1 } of figures) {
+      t.ok(Number.isFinite(value) && Number.isFinite(ratio), what);
+      t.ok(child.output().includes(what), 'the table has it too');
+    }
   });
 }
 

@@ -2,9 +2,10 @@
 import { readSamples, sumOf } from '../support/books.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { pace } from './load.ts';
-import { residentMemory, threadCpu } from './machine.ts';
+import { residentMemory } from './machine.ts';
 import { median } from './scenario.ts';
 import type { GatewayUnderTest } from './servers.ts';
+import { type CpuByThread, spent, threadTimes } from './thread-cpu.ts';
 
 export const LOAD = { metrics: 100, connections: 64 } as const;
 
@@ -21,9 +22,9 @@ export interface SteadyLoad {
   readonly growth: number;
   /** All of it taken, and no queue older at the end than before: the rate can be kept for ever. */
   readonly flat: boolean;
-  /** Microseconds of CPU per metric. */
-  readonly mainCpu: number;
-  readonly otherCpu: number;
+  /** Nanoseconds, of so many metrics. */
+  readonly cpu: CpuByThread;
+  readonly metrics: number;
   /** Milliseconds. */
   readonly loopDelayP99: number;
   /** MiB. */
@@ -68,7 +69,7 @@ const pauseMs = (seconds: number): number => Math.min(5000, (seconds * 1000) / R
 /** @param perSecond metrics; @param seconds for so long */
 export async function steadyLoad(server: GatewayUnderTest, perSecond: number, seconds: number): Promise<SteadyLoad> {
   const readings: Reading[] = [];
-  const before = threadCpu(server.pid);
+  const before = threadTimes(server.pid);
   const running = pace(server, { ...LOAD, seconds, perSecond: perSecond / LOAD.metrics });
   let done = false;
   void running.finally(() => (done = true)).catch(() => {});
@@ -77,7 +78,7 @@ export async function steadyLoad(server: GatewayUnderTest, perSecond: number, se
     await new Promise((resolve) => setTimeout(resolve, pauseMs(seconds)));
   }
   const { ok, refused, failed, seconds: took, p50, p99 } = await running;
-  const after = threadCpu(server.pid);
+  const cpu = spent(before, threadTimes(server.pid));
   const metrics = ok * LOAD.metrics;
   const third = Math.max(1, Math.floor(readings.length / 3));
   const medianAge = (part: readonly Reading[]): number => median(part.map(({ age }) => age));
@@ -96,8 +97,8 @@ export async function steadyLoad(server: GatewayUnderTest, perSecond: number, se
       refused + failed === 0 &&
       accepted > perSecond * TAKEN &&
       growth <= Math.max(LEAST_NOISE_S, (seconds / 3) * NOISE),
-    mainCpu: (after.main - before.main) / 1000 / metrics,
-    otherCpu: (after.others - before.others) / 1000 / metrics,
+    cpu,
+    metrics,
     loopDelayP99: Math.max(...readings.map((reading) => reading.loopDelayP99)),
     resident: residentMemory(server.pid).now,
   };

@@ -1,4 +1,5 @@
 /** Many histogram series, and how long one turn of the event loop takes: for the benchmarks of the readers. */
+import { threadCpuMs } from './thread-clock.ts';
 import { journalOf, type TestJournal } from '../sinks/otel/journal-of.ts';
 
 /** Series × one observation each: `tools` × `servers` combinations of two labels. */
@@ -31,15 +32,11 @@ export interface WorstTurn {
 }
 
 export async function worstTurn(work: () => Promise<void>): Promise<WorstTurn> {
-  const cpu = (): number => {
-    const { user, system } = process.threadCpuUsage();
-    return (user + system) / 1000;
-  };
   let [wallMs, cpuMs] = [0, 0];
-  let [lastWall, lastCpu] = [performance.now(), cpu()];
+  let [lastWall, lastCpu] = [performance.now(), threadCpuMs()];
   let running = true;
   const turn = (): void => {
-    const [wall, used] = [performance.now(), cpu()];
+    const [wall, used] = [performance.now(), threadCpuMs()];
     wallMs = Math.max(wallMs, wall - lastWall);
     cpuMs = Math.max(cpuMs, used - lastCpu);
     [lastWall, lastCpu] = [wall, used];

@@ -9,7 +9,8 @@ import t, { type Test } from 'tap';
 import { startChild } from '../support/child.ts';
 import { runCli as run } from '../support/cli.ts';
 import { freePort } from '../support/free-port.ts';
-import { FROM_SOURCE, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { FROM_SOURCE } from '../support/gateway-command.ts';
+import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
 

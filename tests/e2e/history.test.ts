@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { FROM_SOURCE, type RunningGateway, spawnGateway, startGateway } from '../support/gateway.ts';
+import { FROM_SOURCE } from '../support/gateway-command.ts';
+import { type RunningGateway, spawnGateway, startGateway } from '../support/gateway.ts';
 import { ROOT } from '../support/root.ts';
 import { waitFor } from '../support/wait-for.ts';
 

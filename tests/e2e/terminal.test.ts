@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type Child, startChild } from '../support/child.ts';
 import { runCli } from '../support/cli.ts';
-import { FROM_SOURCE } from '../support/gateway.ts';
+import { FROM_SOURCE } from '../support/gateway-command.ts';
 import { ROOT } from '../support/root.ts';
 import { programPath, skipWithout } from '../support/tools.ts';
 import { waitFor } from '../support/wait-for.ts';

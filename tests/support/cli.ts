@@ -1,6 +1,6 @@
 /** The command line as a script runs it: a process of its own, its output in hand. */
 import { execFile } from 'node:child_process';
-import { FROM_SOURCE } from './gateway.ts';
+import { UNDER_TEST } from './gateway-command.ts';
 import { ROOT } from './root.ts';
 
 export interface Ran {
@@ -9,7 +9,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-const [node, ...entry] = FROM_SOURCE;
+const [node, ...entry] = UNDER_TEST;
 
 /** Runs `mcp-metrics` to its end. */
 export function runCli(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Ran> {

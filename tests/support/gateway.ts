@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { startChild, type Child } from './child.ts';
 import { freePort } from './free-port.ts';
-import { plainNode } from './plain-node.ts';
+import { UNDER_TEST } from './gateway-command.ts';
 import { ROOT } from './root.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -14,7 +14,7 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** More arguments of `mcp-metrics start`, such as `--config`. */
   readonly args?: readonly string[];
-  /** Instead of the sources of this checkout. */
+  /** Instead of what gateway-command.ts has for tests. */
   readonly command?: readonly [command: string, ...args: string[]];
   readonly cwd?: string;
   /** The key of the service `test`. Default: a new one. */
@@ -40,16 +40,12 @@ export interface RunningGateway extends Child {
   readonly flush: () => Promise<void>;
 }
 
-export const FROM_SOURCE = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts')).flat() as [
-  string,
-];
-
 /** Starts a gateway and returns at once; it may not be ready, or never be. */
 export async function spawnGateway(options: GatewayOptions): Promise<RunningGateway> {
   const [port, scrapePort] = [options.port ?? (await freePort()), options.scrapePort ?? (await freePort())];
   const key = options.key ?? `mcp_metrics_${randomBytes(32).toString('base64url')}`;
   const databasePath = join(options.dataDirectory, 'metrics.db');
-  const [command, ...args] = options.command ?? FROM_SOURCE;
+  const [command, ...args] = options.command ?? UNDER_TEST;
   const child = await startChild(command, [...args, 'start', ...(options.args ?? [])], {
     cwd: options.cwd ?? ROOT,
     env: {

@@ -1,16 +1,16 @@
 /**
  * Everything at once: a steady load, scrapes, OTLP exports of many series, retention deleting, and administrators asking.
- * What of it the HTTP thread feels is the event loop's delay and the senders' latency.
+ * What of it the HTTP thread feels is the event loop's delay, its longest pieces of work and the senders' latency.
  */
-import { readSamples, sumOf } from '../../support/books.ts';
 import { ask } from '../control.ts';
 import { pace, saturate } from '../load.ts';
 import { filledDatabase } from '../filled-database.ts';
-import { median, type Scenario, type Settings } from '../scenario.ts';
+import { LIMIT_MS, type LongPieces } from '../probes/long-pieces.ts';
+import type { LoopDelay } from '../probes/loop-delay.ts';
+import { type Figure, median, type Scenario, type Settings } from '../scenario.ts';
 import { type GatewayUnderTest, startServer } from '../servers.ts';
 
 const LOAD = { metrics: 100, connections: 64 };
-const DELAY = 'mcp_gateway_event_loop_delay_seconds';
 
 const QUESTIONS = [
   '/api/v1/query/top-tools?from=30d',
@@ -22,11 +22,9 @@ const QUESTIONS = [
   '/admin/keys',
 ];
 
-async function round(server: GatewayUnderTest, settings: Settings, number: number) {
-  const { small } = settings;
-  const { ok, seconds } = await saturate(server, { ...LOAD, seconds: small ? 1 : 2 });
-  await server.gateway.flush().catch(() => {});
-  const load = pace(server, { ...LOAD, seconds: small ? 3 : 20, perSecond: ((ok / seconds) * 1) / 4 });
+/** Everything at once, until the load has ended. */
+async function everything(server: GatewayUnderTest, { small }: Settings, perSecond: number, number: number) {
+  const load = pace(server, { ...LOAD, seconds: small ? 3 : 20, perSecond });
   let done = false;
   const whileBusy = async (work: () => Promise<unknown>): Promise<void> => {
     while (!done) await work();
@@ -51,54 +49,95 @@ async function round(server: GatewayUnderTest, settings: Settings, number: numbe
     await new Promise((resolve) => setTimeout(resolve, 1000));
   };
   const [result] = await Promise.all([ended, whileBusy(questions), whileBusy(scrapes), whileBusy(retention)]);
-  const page = readSamples(await server.gateway.scrape());
-  const delay = (statistic: string): number => sumOf(page, DELAY, { statistic }) * 1000;
-  return {
-    ...result,
-    median: delay('p50'),
-    delay: delay('p99'),
-    worst: delay('max'),
-    answers: answers.length,
-    slowest: Math.max(...answers),
-  };
+  return { ...result, answers: answers.length, slowest: Math.max(...answers) };
 }
 
-export const scenario: Scenario = async (settings) => {
-  const { rounds, small, say } = settings;
-  const filled = filledDatabase(small ? 50_000 : 5_000_000, settings);
-  const server = await startServer(settings, {
-    dataDirectory: filled.directory,
-    env: { OTEL_METRIC_EXPORT_INTERVAL: '1000' },
+/** @returns what went on, and what the server's probe found meanwhile */
+async function round(server: GatewayUnderTest, settings: Settings, number: number) {
+  const { ok, seconds } = await saturate(server, { ...LOAD, seconds: settings.small ? 1 : 2 });
+  await server.gateway.flush().catch(() => {});
+  let result: Awaited<ReturnType<typeof everything>> | undefined;
+  const found = await server.probed(async () => {
+    result = await everything(server, settings, ok / seconds / 4, number);
   });
+  return { ...result!, found };
+}
+
+async function withDatabase<Result>(
+  settings: Settings,
+  probe: 'loop-delay' | 'long-pieces',
+  work: (server: GatewayUnderTest) => Promise<Result>,
+): Promise<Result> {
+  const filled = filledDatabase(settings.small ? 50_000 : 5_000_000, settings);
+  const env = { OTEL_METRIC_EXPORT_INTERVAL: '1000' };
+  const server = await startServer(settings, { dataDirectory: filled.directory, env, probe });
   try {
-    const measured: Awaited<ReturnType<typeof round>>[] = [];
-    for (let number = 0; number < rounds; number += 1) {
-      say(`round ${number + 1}`);
-      measured.push(await round(server, settings, number));
-    }
-    const of = (key: keyof (typeof measured)[number]): number => median(measured.map((one) => one[key]));
-    return [
-      { what: 'event-loop delay, median', value: of('median'), unit: 'ms' },
-      { what: 'event-loop delay, p99', value: of('delay'), unit: 'ms', goal: { atMost: 20 } },
-      { what: 'event-loop delay, the longest', value: of('worst'), unit: 'ms' },
-      {
-        what: 'metrics accepted meanwhile',
-        value: median(measured.map(({ ok, seconds }) => (ok * LOAD.metrics) / seconds)),
-        unit: '/s',
-      },
-      {
-        what: 'requests refused or failed',
-        value: Math.max(...measured.map(({ refused, failed }) => refused + failed)),
-        unit: '',
-        goal: { atMost: 0 },
-      },
-      { what: 'latency of a 200, p50', value: of('p50'), unit: 'ms' },
-      { what: 'latency of a 200, p99', value: of('p99'), unit: 'ms' },
-      { what: 'questions answered meanwhile', value: of('answers'), unit: '' },
-      { what: 'the slowest answer to one', value: of('slowest'), unit: 'ms' },
-    ];
+    return await work(server);
   } finally {
     await server.stop();
     filled.remove();
   }
+}
+
+/** In a run of its own, since the hooks take time themselves. */
+async function longPieces(settings: Settings): Promise<Figure[]> {
+  settings.say('the longest pieces of work on the HTTP thread');
+  const result = await withDatabase(settings, 'long-pieces', (server) => round(server, settings, 0));
+  const found = result.found as LongPieces;
+  for (const { kind, cpuMs, wallMs, collectingMs, functions } of found.longest)
+    settings.say(
+      `${kind}: ${cpuMs.toFixed(1)} ms of CPU in ${wallMs.toFixed(1)} ms, ${collectingMs.toFixed(1)} of them collecting garbage; ${functions.join(', ')}`,
+    );
+  const over = Object.values(found.over).reduce((sum, count) => sum + count, 0);
+  const kinds = new Map(found.longest.toReversed().map((piece) => [piece.kind, piece]));
+  return [
+    {
+      what: `pieces of work on the HTTP thread with more than ${LIMIT_MS} ms of CPU, of ${found.pieces.toLocaleString('en-US')}`,
+      value: over,
+      unit: '',
+      goal: { atMost: 0 },
+    },
+    ...Array.from(kinds.values(), ({ kind, cpuMs }) => ({
+      what: `the longest of the kind ${kind} (${found.over[kind] ?? 0} above ${LIMIT_MS} ms)`,
+      value: cpuMs,
+      unit: 'ms',
+    })),
+  ];
+}
+
+export const scenario: Scenario = async (settings) => {
+  const { rounds, say } = settings;
+  const measured = await withDatabase(settings, 'loop-delay', async (server) => {
+    const all: Awaited<ReturnType<typeof round>>[] = [];
+    for (let number = 0; number < rounds; number += 1) {
+      say(`round ${number + 1}`);
+      all.push(await round(server, settings, number));
+    }
+    return all;
+  });
+  type Key = 'p50' | 'p99' | 'answers' | 'slowest';
+  const of = (key: Key): number => median(measured.map((one) => one[key]));
+  const delay = (key: keyof LoopDelay): number => median(measured.map(({ found }) => (found as LoopDelay)[key]));
+  return [
+    { what: 'event-loop delay, median', value: delay('p50'), unit: 'ms' },
+    { what: 'event-loop delay, p99', value: delay('p99'), unit: 'ms', goal: { atMost: 20 } },
+    { what: 'what comes at any instant waits for the event loop, p99', value: delay('weightedP99'), unit: 'ms' },
+    { what: 'event-loop delay, the longest', value: delay('max'), unit: 'ms' },
+    {
+      what: 'metrics accepted meanwhile',
+      value: median(measured.map(({ ok, seconds }) => (ok * LOAD.metrics) / seconds)),
+      unit: '/s',
+    },
+    {
+      what: 'requests refused or failed',
+      value: Math.max(...measured.map(({ refused, failed }) => refused + failed)),
+      unit: '',
+      goal: { atMost: 0 },
+    },
+    { what: 'latency of a 200, p50', value: of('p50'), unit: 'ms' },
+    { what: 'latency of a 200, p99', value: of('p99'), unit: 'ms' },
+    { what: 'questions answered meanwhile', value: of('answers'), unit: '' },
+    { what: 'the slowest answer to one', value: of('slowest'), unit: 'ms' },
+    ...(await longPieces(settings)),
+  ];
 };

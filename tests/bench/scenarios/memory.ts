@@ -1,40 +1,17 @@
 /** Resident memory: idle, after a sustained load, and with 100,000 distinct series offered. */
 import { pace, saturate } from '../load.ts';
 import { residentMemory } from '../machine.ts';
-import { compiled } from '../compiled.ts';
 import { readSamples, sumOf } from '../../support/books.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { offerSeries } from '../offer-series.ts';
 import { median, type Scenario } from '../scenario.ts';
-import { type GatewayUnderTest, startServer } from '../servers.ts';
-
-const PER_BODY = 500;
-
-/** Every metric a series of its own: as the worst emitter would. */
-async function offerSeries({ gateway }: GatewayUnderTest, series: number): Promise<void> {
-  const perLabel = Math.ceil(Math.sqrt(series));
-  for (let from = 0; from < series; from += PER_BODY) {
-    const metrics = Array.from({ length: Math.min(PER_BODY, series - from) }, (_, at) => ({
-      type: 'tool_execution',
-      value: 1,
-      duration_ms: 5,
-      dimensions: {
-        tool_name: `tool-${(from + at) % perLabel}`,
-        server_name: `server-${Math.floor((from + at) / perLabel)}`,
-        success: true,
-      },
-    }));
-    await waitFor('a 200', async () => (await gateway.post({ service: 'test', metrics })).ok);
-  }
-  await gateway.flush();
-}
+import { startServer } from '../servers.ts';
 
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
-  const command = small ? undefined : compiled();
   const measured: { idle: number; sustained: number; peak: number; series: number; shown: number }[] = [];
   for (let round = 0; round < (small ? 1 : Math.min(rounds, 3)); round += 1) {
     say(`round ${round + 1}`);
-    const server = await startServer(settings, command === undefined ? {} : { command, pipeline: 'package' });
+    const server = await startServer(settings);
     const settle = small ? 500 : 5000;
     await new Promise((resolve) => setTimeout(resolve, settle));
     const idle = residentMemory(server.pid).now;
@@ -51,7 +28,7 @@ export const scenario: Scenario = async (settings) => {
   }
   const of = (key: keyof (typeof measured)[number]): number => median(measured.map((one) => one[key]));
   return [
-    { what: small ? 'idle, from source' : 'idle, compiled', value: of('idle'), unit: 'MiB', goal: { atMost: 150 } },
+    { what: 'idle', value: of('idle'), unit: 'MiB', goal: { atMost: 150 } },
     { what: 'after a sustained load of recorded traffic', value: of('sustained'), unit: 'MiB', goal: { atMost: 350 } },
     { what: 'the most it ever was, a burst included', value: of('peak'), unit: 'MiB' },
     {

@@ -25,8 +25,8 @@ export const scenario: Scenario = async ({ rounds, small }) => {
     return [
       { what: `${name}: first to last request`, value: ms, unit: 'ms' },
       { what: `${name}: size`, value: bytes / 1e6, unit: 'MB' },
-      { what: `${name}: stall of ingest`, value: stallMs, unit: 'ms', goal: { atMost: 25 } },
-      { what: `${name}: CPU of that stall`, value: stallCpuMs, unit: 'ms' },
+      { what: `${name}: longest turn of the event loop`, value: stallMs, unit: 'ms', goal: { atMost: 25 } },
+      { what: `${name}: CPU of that turn`, value: stallCpuMs, unit: 'ms' },
     ];
   });
 };

@@ -6,7 +6,6 @@ import { openSegmentedLog } from '../../../src/journal/segmented-log.ts';
 import { systemClock } from '../../../src/telemetry/system-clock.ts';
 import { silentLog } from '../../support/silent-log.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { compiled } from '../compiled.ts';
 import { recordStream } from '../records.ts';
 import { compared, median, type Scenario } from '../scenario.ts';
 import { forkServer, startServer } from '../servers.ts';
@@ -25,8 +24,6 @@ async function fillJournal(directory: string, bytes: number): Promise<void> {
 
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
-  const command = small ? undefined : compiled();
-  const server = command === undefined ? {} : ({ command, pipeline: 'package' } as const);
   const cold: { value: number; baseline: number }[] = [];
   const ownFile: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
@@ -34,10 +31,10 @@ export const scenario: Scenario = async (settings) => {
     const { child } = await forkServer('./baselines/bare-http.ts');
     const baseline = performance.now() - begin;
     child.disconnect();
-    const gateway = await startServer(settings, server);
+    const gateway = await startServer(settings);
     cold.push({ value: gateway.readyAfterMs, baseline });
     await gateway.stop();
-    const other = await startServer(settings, { ...server, pipeline: 'file' });
+    const other = await startServer(settings, { pipeline: 'file' });
     ownFile.push(other.readyAfterMs);
     await other.stop();
   }
@@ -48,7 +45,7 @@ export const scenario: Scenario = async (settings) => {
     try {
       say('filling the journal');
       await fillJournal(dataDirectory, small ? 16 * 1024 ** 2 : 1024 ** 3);
-      const gateway = await startServer(settings, { ...server, dataDirectory });
+      const gateway = await startServer(settings, { dataDirectory });
       const ready = gateway.readyAfterMs;
       const start = performance.now() - ready;
       await waitFor('a 200 while the journal is being delivered', async () => {

@@ -2,8 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { plainNode } from '../../support/plain-node.ts';
-import { ROOT } from '../../support/root.ts';
+import { UNDER_TEST, withEnvironment } from '../../support/gateway-command.ts';
 import { programPath } from '../../support/tools.ts';
 
 export const compiler = programPath('cc') ?? programPath('gcc');
@@ -34,14 +33,13 @@ export function recording(folder: string, dataDirectory: string, killAt?: number
   ]);
   const logPath = join(folder, 'changes.log');
   const killPath = join(folder, 'kill');
-  const [env, args] = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts'));
   const settings = [
     `LD_PRELOAD=${library}`,
     `RECORD_ROOT=${dataDirectory}`,
     ...(killAt === undefined ? [`RECORD_LOG=${logPath}`, `RECORD_KILL_BY=${killPath}`] : [`RECORD_KILL_AT=${killAt}`]),
   ];
   return {
-    command: [env, ...args.slice(0, 2), ...settings, ...args.slice(2)],
+    command: withEnvironment(UNDER_TEST, settings),
     logPath,
     size: () => statSync(logPath).size,
     killBeforeNextChange: () => writeFileSync(killPath, ''),

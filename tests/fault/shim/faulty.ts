@@ -4,8 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { plainNode } from '../../support/plain-node.ts';
-import { ROOT } from '../../support/root.ts';
+import { UNDER_TEST, withEnvironment } from '../../support/gateway-command.ts';
 import { programPath, skipWithout } from '../../support/tools.ts';
 
 const compiler = programPath('cc') ?? programPath('gcc');
@@ -32,12 +31,11 @@ export function faultyMachine(t: Test): FaultyMachine {
   mkdirSync(dataDirectory);
   const source = join(import.meta.dirname, 'faults.c');
   execFileSync(compiler ?? 'cc', ['-O2', '-shared', '-fPIC', '-o', library, source, '-ldl']);
-  const [env, args] = plainNode('--conditions=mcp-metrics-source', join(ROOT, 'src/cli/main.ts'));
   const settings = [`LD_PRELOAD=${library}`, `FAULTS_ROOT=${dataDirectory}`, `FAULTS_CONTROL=${control}`];
   const readOnly = join(control, 'read-only');
   return {
     dataDirectory,
-    command: [env, ...args.slice(0, 2), ...settings, ...args.slice(2)],
+    command: withEnvironment(UNDER_TEST, settings),
     readOnly: (on) => (on ? writeFileSync(readOnly, '') : rmSync(readOnly)),
     clockWrongBy: (seconds) => writeFileSync(join(control, 'clock'), String(seconds)),
   };
