@@ -43,6 +43,8 @@ export interface MetricsClient {
 export interface FlushOptions {
   /** Milliseconds. Default 5,000. */
   readonly timeoutMs?: number;
+  /** Whether the program is about to end: `flush` then tries at once, and ends a request that hangs when its time is over. Default false. */
+  readonly final?: boolean;
 }
 
 function timeoutOf(options: FlushOptions | undefined): number {
@@ -101,8 +103,12 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
     healthCheck: recorder('health_check', 'endpoint healthy statusCode'),
     custom: (metricName, fields) => custom(fields as CustomFields, metricName),
     hashUser: (id) => hashUser(id, resolved.userHashSalt),
-    flush: async (given) => sender.flush(timeoutOf(given)),
-    shutdown: async (given) => sender.shutdown(timeoutOf(given)),
+    flush: (given) =>
+      sender.flush(
+        timeoutOf(given),
+        attempt(() => given?.final),
+      ),
+    shutdown: (given) => sender.shutdown(timeoutOf(given)),
     stats: sender.stats,
     warn,
   };

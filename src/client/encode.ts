@@ -60,9 +60,8 @@ function addFurther(
   keyOf: (key: string) => string,
   valueOf: (value: unknown, longest: number) => unknown,
 ): void {
-  if (further === undefined || further === null) return;
   let count = Object.keys(to).length;
-  for (const [key, value] of Object.entries(further)) {
+  for (const [key, value] of Object.entries(further ?? {})) {
     const name = keyOf(key);
     const limited = valueOf(value, MAX_TEXT);
     if (limited === undefined || count >= most || Object.hasOwn(to, name)) continue;

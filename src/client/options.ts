@@ -99,8 +99,8 @@ function resolve(given: MetricsClientOptions, fault?: string): ResolvedOptions {
   let headers: Headers | undefined;
   if (given.enabled === false) disabled = 'switched off';
   else if (!apiKey) disabled = 'set METRICS_API_KEY or pass apiKey';
-  else if (!(headers = attempt(makeHeaders))) disabled = 'the API key does not fit into a header';
-  else if (!url) disabled = 'METRICS_SERVICE_URL or url is no plain http(s) address';
+  else if (!(headers = attempt(makeHeaders))) disabled = 'the API key fits no header';
+  else if (!url) disabled = 'METRICS_SERVICE_URL or url is no http(s) address';
   if (disabled && given.enabled !== false && (!saidDisabled || apiKey)) {
     saidDisabled = true;
     warn('disabled', `no metrics are sent: ${disabled}`);

@@ -2,7 +2,7 @@
 import { createBuffer, divide } from './buffer.ts';
 import { cancelExitFlush, requestExitFlush } from './exit-flush.ts';
 import type { ResolvedOptions } from './options.ts';
-import { packBody, postBatch, sealBatch } from './post.ts';
+import { NO_JSON, packBody, postBatch, sealBatch } from './post.ts';
 import type { Answer, Batch } from './post.ts';
 import { backoffMs } from './retry.ts';
 import { attempt, backgroundTimer, monotonicNow } from './runtime.ts';
@@ -12,8 +12,11 @@ import { utf8 } from './user-hash.ts';
 export interface Sender {
   /** Takes one metric as JSON text; undefined counts one that could not be made. */
   readonly enqueue: (metric: string | undefined) => void;
-  /** Sends what was recorded before the call; resolves when that is settled or at the deadline. Never rejects. */
-  readonly flush: (timeoutMs: number) => Promise<void>;
+  /**
+   * Sends what was recorded before the call; resolves when that is settled or at the deadline. Never rejects.
+   * @param last whether there may be no later time: waits for no backoff, and ends the request at the deadline
+   */
+  readonly flush: (timeoutMs: number, last?: boolean) => Promise<void>;
   /** As `flush`; then drops the rest, counted, and takes nothing more. */
   readonly shutdown: (timeoutMs: number) => Promise<void>;
   readonly stats: () => ClientStats;
@@ -78,10 +81,13 @@ export function createSender(options: ResolvedOptions): Sender {
     if (timer && timerDue <= due && now < timerDue + LOST_AFTER_MS) return;
     clearTimeout(timer);
     timerDue = due;
-    timer = backgroundTimer(() => {
-      timer = undefined;
-      run().catch(() => {});
-    }, delayMs);
+    // Edge workers have none until the first request.
+    timer = attempt(() =>
+      backgroundTimer(() => {
+        timer = undefined;
+        run().catch(() => {});
+      }, delayMs),
+    );
   };
 
   /** @returns how many metrics that were */
@@ -101,9 +107,11 @@ export function createSender(options: ResolvedOptions): Sender {
     warn(kind, `metrics were dropped: ${reason}`);
   };
 
-  const apply = (batch: Batch, { status, rejected: bad, detail, waitMs }: Answer): void => {
+  const apply = (batch: Batch, [status, bad, detail, waitMs]: Answer = [0, 0, '', 0]): void => {
+    // After shutdown's deadline the batch is no longer ours.
+    if (batches[0] !== batch) return;
     const reason = `${options.url} answers ${status || 'nothing'} ${detail}`;
-    if (status === 200) {
+    if (status === 200 && detail !== NO_JSON) {
       failures = 0;
       accepted += settle(batch) - bad;
       rejected += bad;
@@ -132,15 +140,13 @@ export function createSender(options: ResolvedOptions): Sender {
       return;
     }
     const body = (batch.body ??= await packBody(head, batch.bytes));
-    // After shutdown's deadline the batch is no longer ours, to send or to settle.
     if (batches[0] !== batch) return;
     const controller = new AbortController();
     abort = () => controller.abort();
     const timeout = backgroundTimer(abort, options.requestTimeoutMs);
     requests += 1;
-    const answer = await postBatch(options, batch, body, controller.signal);
-    clearTimeout(timeout);
-    if (batches[0] === batch) apply(batch, answer);
+    const answer = postBatch(options, batch, body, controller.signal);
+    apply(batch, await answer.finally(() => clearTimeout(timeout)));
   };
 
   /** Sends until less than a full batch is left that nobody waits for, or until a try failed. */
@@ -150,7 +156,8 @@ export function createSender(options: ResolvedOptions): Sender {
       lostAt = monotonicNow() + options.requestTimeoutMs + LOST_AFTER_MS;
       const batch = batches[0];
       if (batch) {
-        await tryBatch(batch);
+        // Also where what a service has for `fetch` answers with anything.
+        await tryBatch(batch).catch(() => apply(batch));
         tried = true;
         continue;
       }
@@ -179,11 +186,8 @@ export function createSender(options: ResolvedOptions): Sender {
     return running;
   };
 
-  /**
-   * Runs until what was recorded so far is settled, the deadline, or a wait that reaches beyond it.
-   * @param last whether there may be no later time: waits for no backoff, and ends the request at the deadline
-   */
-  const drain = async (timeoutMs: number, last: boolean): Promise<void> => {
+  /** Runs until what was recorded so far is settled, the deadline, or a wait that reaches beyond it. */
+  const drain = async (timeoutMs: number, last?: boolean): Promise<void> => {
     const target = (flushTarget = recorded);
     const deadline = monotonicNow() + timeoutMs;
     notBefore = last ? askedUntil : Math.max(askedUntil, Math.min(notBefore, failedAt + FLUSH_DELAY_MS));
@@ -198,6 +202,7 @@ export function createSender(options: ResolvedOptions): Sender {
       // Where a head had come, the request that is ended counts as answered: no other follows. A process that lives on tries later.
       notBefore = deadline + EXIT_FLUSH_MS;
       attempt(abort);
+      cancelExitFlush(exitFlush);
     }
   };
   const exitFlush = (): Promise<void> => drain(EXIT_FLUSH_MS, true);
@@ -210,7 +215,6 @@ export function createSender(options: ResolvedOptions): Sender {
     batches.length = 0;
     turn += 1;
     clearTimeout(timer);
-    cancelExitFlush(exitFlush);
   };
 
   return {
@@ -235,9 +239,9 @@ export function createSender(options: ResolvedOptions): Sender {
       // A run that is under way looks at the buffer afterwards.
       if (underWay()) return;
       if (queued >= full) wake(pauseMs(0));
-      else if (waiting === 0) wake(flushIntervalMs);
+      else if (waiting === 0 || !timer) wake(flushIntervalMs);
     },
-    flush: (timeoutMs) => drain(timeoutMs, false),
+    flush: drain,
     shutdown: (timeoutMs) => (closing ??= close(timeoutMs)),
     stats: () => ({
       recorded,

@@ -50,6 +50,23 @@ t.test('a gateway that takes the connection and says nothing keeps it for second
   t.ok(ms < 9000, `${ms} ms`);
 });
 
+t.test('a last flush ends a request that hangs, and the process is kept no longer than that', async (t) => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const program = `
+    client.custom('x');
+    const began = performance.now();
+    // Its request is under way when the last flush begins.
+    await client.flush({ timeoutMs: 50 });
+    await client.flush({ timeoutMs: 200, final: true });
+    process.on('exit', () => console.log(performance.now() - began));`;
+  const { code, output } = await run(`http://127.0.0.1:${port}`, program, 'requestTimeoutMs: 60_000');
+  t.equal(code, 0);
+  t.ok(Number(output) >= 200 && Number(output) < 2000, `${output} ms: no time-out, and no other flush at the end`);
+});
+
 t.test('a gateway that begins its answers and never ends them keeps it no longer', async (t) => {
   let answers = 0;
   const endless = createHttpServer((request, response) => {

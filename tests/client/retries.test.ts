@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { createMetricsClient, type MetricsClientOptions } from '../../src/client/index.ts';
 import { backoffMs, retryAfterMs } from '../../src/client/retry.ts';
@@ -237,6 +239,39 @@ for (const [rejected, counted] of [
     await client.shutdown();
   });
 }
+
+t.test(
+  'an answer that no gateway gives is no answer: it is tried again in time, and shutdown is the end',
+  async (t) => {
+    const body = { rejected: { toString: 1, valueOf: 1 } };
+    gateway.answer = () => ({ status: 200, body });
+    const client = connect();
+    count(client, 0, 3);
+    await client.flush({ timeoutMs: 300 });
+    await client.shutdown({ timeoutMs: 300 });
+    const requests = gateway.requests.length;
+    t.ok(requests >= 2 && requests <= 5, `${requests} requests`);
+    t.match(client.stats(), { requests, retries: requests, dropped: { shutdown: 3 }, inFlight: 0 });
+    // A request of the client's would go out before this one.
+    await fetch(gateway.url, { method: 'POST', body: '{"metrics":[]}' });
+    t.equal(gateway.requests.length, requests + 1);
+  },
+);
+
+t.test('a page where the gateway should be takes nothing in, whatever its status, and that is told', async (t) => {
+  const page = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'));
+  });
+  await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => page.close().closeAllConnections());
+  const { port } = page.address() as AddressInfo;
+  const client = connect({ url: `http://127.0.0.1:${port}` });
+  count(client, 0, 3);
+  await client.flush({ timeoutMs: 3000 });
+  t.match(client.stats(), { accepted: 0, inFlight: 3 });
+  t.match(warnings, [/kept and sent later.*answers 200 no JSON/]);
+  await client.shutdown({ timeoutMs: 1 });
+});
 
 t.test('a 200 counts whatever its body says', async (t) => {
   gateway.answer = () => ({ status: 200, body: 'no object' });

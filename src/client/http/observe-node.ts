@@ -58,8 +58,10 @@ const CANCEL = 8;
 function clientLeft(response: NodeResponse): boolean {
   const connection = response.stream ?? response.socket;
   if (member(connection, 'readableEnded') !== false || member(connection, 'rstCode') === CANCEL) return true;
-  // An error of the service's own, given to `destroy`, is in both.
-  return response.stream === undefined && !!member(connection, 'errored') && !member(response, 'errored');
+  // An error of the service's own, given to `destroy`, is in both; writes that wait when it destroys are cancelled.
+  const error = member(connection, 'errored');
+  const cancelled = member(error, 'code') === 'ECANCELED';
+  return response.stream === undefined && !!error && !cancelled && !member(response, 'errored');
 }
 
 /** Calls back, possibly twice, when an answer is complete or its connection is gone. HTTP/2 says `finish` either way; its stream knows better. */

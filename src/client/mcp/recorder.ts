@@ -191,7 +191,8 @@ export function createRecorder(
         instruments?.session(main === 'received' ? 'server' : 'client', (now - session.beganAt) / 1000, attributes);
       }
       // A program that speaks over stdio is about to end.
-      if (traits.isPipe) client.flush().catch(() => {});
+      // Within the two seconds that a host gives a server to end by itself.
+      if (traits.isPipe && main === 'received') client.flush({ timeoutMs: 1000, final: true }).catch(() => {});
     },
   };
 }

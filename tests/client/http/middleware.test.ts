@@ -206,6 +206,20 @@ t.test('an answer broken off with an error is no client that left, whatever the 
   t.match(await metrics(), [{ metadata: { error_code: 'error' } }]);
 });
 
+t.test('an answer broken off while much of it waits is no client that left', async (t) => {
+  const { client, metrics } = captureMetrics();
+  const port = await startPlain(t, { client }, (_, answer) => {
+    // More than the connection takes at once, since nobody reads.
+    answer.write(Buffer.alloc(50_000_000));
+    setImmediate(() => answer.destroy());
+  });
+  const asking = request({ port }).on('error', () => {});
+  asking.end();
+  await waitFor('the metric', async () => (await metrics()).length > 0);
+  t.match(await metrics(), [{ metadata: { error_code: 'error' } }]);
+  asking.destroy();
+});
+
 t.test('an event stream is one in whatever case its type is written', async (t) => {
   const { client, metrics } = captureMetrics();
   const port = await startPlain(t, { client }, ({ url }, answer) => {

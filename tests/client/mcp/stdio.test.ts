@@ -69,3 +69,35 @@ for (const [era, mode, opening, version] of [
     );
   });
 }
+
+for (const [what, afterMs] of [
+  ['hangs', 60_000],
+  ['is not there', undefined],
+] as const) {
+  t.test(`a server whose gateway ${what} ends by itself in the time that its host gives it`, async (t) => {
+    const gateway = await startStandIn();
+    t.teardown(() => gateway.close());
+    gateway.answer = () => ({ status: 200, ...(afterMs !== undefined && { afterMs }) });
+    if (afterMs === undefined) await gateway.close();
+    const program = `${PROGRAM}
+      process.on('exit', () => console.error('by itself'));`;
+    const [command, args] = plainNode('--conditions=mcp-metrics-source', '--input-type=module', '--eval', program);
+    const client = new Client({ name: 'stdio-client', version: '7' }, { versionNegotiation: { mode: 'legacy' } });
+    const transport = new StdioClientTransport({
+      command,
+      args,
+      cwd: ROOT,
+      env: { PATH: process.env['PATH']!, METRICS_SERVICE_URL: gateway.url, METRICS_API_KEY: 'k' },
+      stderr: 'pipe',
+    });
+    let said = '';
+    transport.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await client.connect(transport);
+    await client.callTool({ name: 'ok' });
+    if (afterMs !== undefined) await waitFor('a request that hangs', () => gateway.requests.length > 0);
+    // The SDK kills it with SIGTERM after two seconds, and then no exit listener is asked.
+    await client.close();
+    t.match(said, /by itself/);
+    if (afterMs === undefined) await gateway.reopen();
+  });
+}
