@@ -63,15 +63,16 @@ export function queryRoutes(dependencies: HttpDependencies): Hono<AppEnv> {
           throw new Refusal('invalid', unknownParameter(PARAMETERS));
         }
         if (!(c.req.header('accept') ?? '').includes(NDJSON)) {
-          return c.json(await history.ask(name, parameters, clock.now()).catch(asRefusal));
+          const answer = await history.answer(name, parameters, clock.now()).catch(asRefusal);
+          return c.body(answer, 200, { 'Content-Type': 'application/json' });
         }
-        const pages = history.pages(name, parameters, clock.now());
+        const pages = history.lines(name, parameters, clock.now());
         // The first page before the status: a question that cannot be read is refused, not cut short.
         const first = await pages.next().catch(asRefusal);
         c.header('Content-Type', NDJSON);
         return stream(c, async (out) => {
           for (let page = first; page.done !== true && !out.aborted; page = await pages.next()) {
-            await out.write(page.value.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+            await out.write(page.value);
           }
           await pages.return();
         });

@@ -59,12 +59,12 @@ for (const name of Object.keys(QUERIES)) {
       ...(name === 'user' ? { user_hash: '2b8b66f64b60' } : {}),
       ...(name === 'trend' ? {} : { from }),
     };
-    await whileWriting(`query ${name}, ${from}`, () => store.history.ask(name, parameters, now));
+    await whileWriting(`query ${name}, ${from}`, () => store.history.answer(name, parameters, now));
     if (name === 'trend') break;
   }
 }
 await whileWriting('query events of one tool, 90d', () =>
-  store.history.ask('events', { view: 'tool_metrics', tool_name: 'initialize', from: '90d' }, now),
+  store.history.answer('events', { view: 'tool_metrics', tool_name: 'initialize', from: '90d' }, now),
 );
 const report = await whileWriting('cleanup', () => store.retention.cleanup({ now }));
 console.log(

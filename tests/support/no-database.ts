@@ -16,8 +16,8 @@ export const NO_RETENTION: Retention = {
 };
 
 export const NO_HISTORY: History = {
-  ask: missing,
-  pages: async function* () {
+  answer: missing,
+  lines: async function* () {
     yield await missing();
   },
 };

@@ -7,7 +7,7 @@ import { filledDays, rebuildDay, type RebuiltDay } from './rebuild-day.ts';
 import type { Cutoffs, RetentionPolicy } from './retention-policies.ts';
 import { readPolicies } from './retention-table.ts';
 import type { RollupCaps } from './rollup-writer.ts';
-import { type QueryAnswer, runQuery } from './run-query.ts';
+import { type AnswerForm, runQuery, writeAnswer, type WrittenAnswer } from './run-query.ts';
 import { databaseSize, eventStats, type EventStats, type Ranges, rowsBefore } from './table-stats.ts';
 
 export type ReaderMethods = ReturnType<typeof createReaderMethods>;
@@ -35,7 +35,8 @@ export function createReaderMethods({ path }: { readonly path: string }) {
       name: QueryName,
       parameters: QueryParameters,
       context: { readonly now: number; readonly policies: readonly RetentionPolicy[] },
-    ): QueryAnswer => runQuery(name, parameters, { db: use(), path, ...context }),
+      form: AnswerForm,
+    ): WrittenAnswer => writeAnswer(runQuery(name, parameters, { db: use(), path, ...context }), form),
     rebuildDay: (day: number, from: number, caps: RollupCaps): RebuiltDay => rebuildDay(use(), day, from, caps),
     filledDays: (from: number): number[] => filledDays(use(), from),
     close: (): void => {

@@ -25,6 +25,15 @@ export interface QueryAnswer {
   readonly summary?: object;
 }
 
+/** An answer as bytes, made where it was read: 1,000 events cost whoever writes them as JSON some 5 ms. */
+export interface WrittenAnswer extends Pick<QueryAnswer, 'total' | 'next'> {
+  /** UTF-8. `answer`: the whole of it as JSON; `lines`: its rows alone, a line each. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly rows: number;
+}
+
+export type AnswerForm = 'answer' | 'lines';
+
 export interface QueryContext {
   readonly db: Database.Database;
   readonly path: string;
@@ -199,3 +208,14 @@ function pageOf({ from, to, after }: QueryParameters): { from: number; to: numbe
 
 const nextOf = (next: Cursor | undefined): { next: string } | object =>
   next === undefined ? {} : { next: `${next.timestamp}-${next.id}` };
+
+export function writeAnswer(answer: QueryAnswer, form: AnswerForm): WrittenAnswer {
+  const { rows, total, next } = answer;
+  const text = form === 'answer' ? JSON.stringify(answer) : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  return {
+    bytes: new TextEncoder().encode(text),
+    rows: rows.length,
+    ...(total !== undefined && { total }),
+    ...(next !== undefined && { next }),
+  };
+}
