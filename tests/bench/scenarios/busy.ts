@@ -4,6 +4,7 @@
  */
 import { ask } from '../control.ts';
 import { pace, saturate } from '../load.ts';
+import { offerSeries } from '../offer-series.ts';
 import { filledDatabase } from '../filled-database.ts';
 import { LIMIT_MS, type LongPieces } from '../probes/long-pieces.ts';
 import type { LoopDelay } from '../probes/loop-delay.ts';
@@ -72,6 +73,7 @@ async function withDatabase<Result>(
   const env = { OTEL_METRIC_EXPORT_INTERVAL: '1000' };
   const server = await startServer(settings, { dataDirectory: filled.directory, env, probe });
   try {
+    await offerSeries(server, settings.small ? 500 : 10_000);
     return await work(server);
   } finally {
     await server.stop();
