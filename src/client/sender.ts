@@ -71,7 +71,8 @@ export function createSender(options: ResolvedOptions): Sender {
   let retries = 0;
 
   const outstanding = (): number => queued + inFlight;
-  const settled = (): number => recorded - outstanding();
+  /** What comes after `shutdown` began settles nothing that came before. */
+  const settled = (): number => recorded - unsent - outstanding();
 
   const pauseMs = (least: number): number => Math.max(notBefore - monotonicNow(), least);
 
@@ -200,7 +201,7 @@ export function createSender(options: ResolvedOptions): Sender {
     clearTimeout(end);
     if (last && settled() < target) {
       // Where a head had come, the request that is ended counts as answered: no other follows. A process that lives on tries later.
-      notBefore = deadline + EXIT_FLUSH_MS;
+      notBefore = Math.max(notBefore, deadline + EXIT_FLUSH_MS);
       attempt(abort);
       cancelExitFlush(exitFlush);
     }
@@ -233,9 +234,9 @@ export function createSender(options: ResolvedOptions): Sender {
       queued += 1 - dropped;
       if (dropped > 0) {
         overflow += dropped;
-        warn('overflow', 'buffer full, the oldest are dropped');
+        warn('overflow', 'buffer full, oldest dropped');
       }
-      if (waiting === 0) requestExitFlush(exitFlush);
+      requestExitFlush(exitFlush);
       // A run that is under way looks at the buffer afterwards.
       if (underWay()) return;
       if (queued >= full) wake(pauseMs(0));

@@ -67,6 +67,18 @@ t.test('a last flush ends a request that hangs, and the process is kept no longe
   t.ok(Number(output) >= 200 && Number(output) < 2000, `${output} ms: no time-out, and no other flush at the end`);
 });
 
+t.test('after a last flush in vain, the end of the process is a chance again for what comes', async (t) => {
+  const gateway = await startStandIn();
+  t.teardown(() => gateway.close());
+  gateway.answer = (_, index) => (index === 0 ? { status: 503 } : undefined);
+  const program = `
+    for (let n = 0; n < 25; n += 1) client.custom('x');
+    await client.flush({ timeoutMs: 50, final: true });
+    client.custom('y');`;
+  await run(gateway.url, program, 'maxBatchSize: 10');
+  t.equal(gateway.accepted.length, 26);
+});
+
 t.test('a gateway that begins its answers and never ends them keeps it no longer', async (t) => {
   let answers = 0;
   const endless = createHttpServer((request, response) => {

@@ -101,6 +101,18 @@ t.test('flushes that come often do not send more often than each second while th
   t.equal(gateway.requests.length, at.length + 1, 'the last chance is taken at once');
 });
 
+t.test('a last flush does not shorten what the gateway asked for', async (t) => {
+  gateway.answer = (_, index) => (index === 0 ? { status: 429, headers: { 'retry-after': '4' } } : undefined);
+  const client = connect();
+  count(client, 0, 1);
+  await waitFor('the first try', () => client.stats().retries === 1);
+  await client.flush({ timeoutMs: 50, final: true });
+  count(client, 1, 2);
+  await waitFor('the second try', () => client.stats().accepted === 2);
+  t.ok(gateway.requests[1]!.at - gateway.requests[0]!.at >= 3990);
+  await client.shutdown();
+});
+
 t.test('Retry-After is read as seconds or as a date, and nonsense is ignored', async (t) => {
   const now = Date.UTC(2026, 0, 1);
   t.equal(retryAfterMs('7', now), 7000);

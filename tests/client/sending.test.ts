@@ -122,6 +122,17 @@ t.test('shutdown sends the rest; what is recorded afterwards is counted as dropp
   t.match(client.stats(), { recorded: 51, accepted: 50, dropped: { shutdown: 1 }, queued: 0 });
 });
 
+t.test('what is recorded while shutdown waits does not end it early', async (t) => {
+  gateway.answer = (_, index) => (index === 0 ? { status: 503 } : undefined);
+  const client = connect();
+  count(client, 0, 1);
+  const ended = client.shutdown();
+  count(client, 1, 5);
+  await ended;
+  t.strictSame(numbers(), [0]);
+  t.match(client.stats(), { recorded: 5, accepted: 1, dropped: { shutdown: 4 } });
+});
+
 t.test('shutdown without a gateway ends at its deadline and counts what it drops', async (t) => {
   await gateway.close();
   const client = connect();
