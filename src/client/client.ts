@@ -73,7 +73,7 @@ export function createMetricsClient(options?: MetricsClientOptions): MetricsClie
         sender.enqueue(encode(fields, valueOf(fields)));
       } catch (error) {
         sender.enqueue(undefined);
-        warn('invalid', 'a metric was dropped: ', error);
+        warn('invalid', 'metric dropped: ', error);
       }
     };
   };

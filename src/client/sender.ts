@@ -200,8 +200,11 @@ export function createSender(options: ResolvedOptions): Sender {
     }
     clearTimeout(end);
     if (last && settled() < target) {
-      // Where a head had come, the request that is ended counts as answered: no other follows. A process that lives on tries later.
-      notBefore = Math.max(notBefore, deadline + EXIT_FLUSH_MS);
+      // No try and no timer follows, which could keep the process: one that lives on sends with what it records next.
+      turn += 1;
+      lostAt = 0;
+      clearTimeout(timer);
+      timer = undefined;
       attempt(abort);
       cancelExitFlush(exitFlush);
     }
@@ -214,7 +217,6 @@ export function createSender(options: ResolvedOptions): Sender {
     queued = inFlight = 0;
     buffer = createBuffer(0);
     batches.length = 0;
-    turn += 1;
     clearTimeout(timer);
   };
 
