@@ -65,14 +65,15 @@ export function createSender(options: ResolvedOptions): Sender {
   let refused = 0;
   let invalid = 0;
   let unsent = 0;
+  /** After `shutdown` began: they settle nothing that came before. */
+  let late = 0;
   let queued = 0;
   let inFlight = 0;
   let requests = 0;
   let retries = 0;
 
   const outstanding = (): number => queued + inFlight;
-  /** What comes after `shutdown` began settles nothing that came before. */
-  const settled = (): number => recorded - unsent - outstanding();
+  const settled = (): number => recorded - outstanding();
 
   const pauseMs = (least: number): number => Math.max(notBefore - monotonicNow(), least);
 
@@ -137,7 +138,7 @@ export function createSender(options: ResolvedOptions): Sender {
   /** One try at the oldest batch. */
   const tryBatch = async (batch: Batch): Promise<void> => {
     if (monotonicNow() - batch.sealedAt > MAX_BATCH_AGE_MS) {
-      drop(batch, 'old', 'too old to retry');
+      drop(batch, 'old', 'too old');
       return;
     }
     const body = (batch.body ??= await packBody(head, batch.bytes));
@@ -222,13 +223,13 @@ export function createSender(options: ResolvedOptions): Sender {
 
   return {
     enqueue: (metric) => {
+      if (closing) {
+        late += 1;
+        return;
+      }
       recorded += 1;
       if (metric === undefined) {
         invalid += 1;
-        return;
-      }
-      if (closing) {
-        unsent += 1;
         return;
       }
       const waiting = queued;
@@ -247,10 +248,10 @@ export function createSender(options: ResolvedOptions): Sender {
     flush: drain,
     shutdown: (timeoutMs) => (closing ??= close(timeoutMs)),
     stats: () => ({
-      recorded,
+      recorded: recorded + late,
       accepted,
       rejected,
-      dropped: { overflow, refused, invalid, shutdown: unsent },
+      dropped: { overflow, refused, invalid, shutdown: unsent + late },
       queued,
       inFlight,
       requests,

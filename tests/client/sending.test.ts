@@ -133,6 +133,18 @@ t.test('what is recorded while shutdown waits does not end it early', async (t) 
   t.match(client.stats(), { recorded: 5, accepted: 1, dropped: { shutdown: 4 } });
 });
 
+t.test('a flush is over where nothing can follow: after a shutdown, and beside one in vain', async (t) => {
+  const ended = connect();
+  await ended.shutdown();
+  ended.custom('late');
+  await ended.flush({ timeoutMs: 1_000_000 });
+  gateway.answer = () => ({ status: 503 });
+  const client = connect();
+  count(client, 0, 1);
+  await Promise.all([client.flush({ timeoutMs: 1_000_000 }), client.shutdown({ timeoutMs: 100 })]);
+  t.match(client.stats(), { recorded: 1, dropped: { shutdown: 1 } });
+});
+
 t.test('shutdown without a gateway ends at its deadline and counts what it drops', async (t) => {
   await gateway.close();
   const client = connect();
