@@ -190,8 +190,7 @@ export function createRecorder(
         const attributes = common(traits, session.protocolVersion);
         instruments?.session(main === 'received' ? 'server' : 'client', (now - session.beganAt) / 1000, attributes);
       }
-      // A program that speaks over stdio is about to end.
-      // Within the two seconds that a host gives a server to end by itself.
+      // A server over stdio is about to end, within the two seconds that its host gives it.
       if (traits.isPipe && main === 'received') client.flush({ timeoutMs: 1000, final: true }).catch(() => {});
     },
   };

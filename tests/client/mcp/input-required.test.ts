@@ -1,14 +1,11 @@
 /** Calls in several rounds, as under protocol 2026-07-28, with the real SDK: each round says whether it was the last. */
-import { createServer } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { toNodeHandler } from '@modelcontextprotocol/node';
 import { acceptedContent, createMcpHandler, inputRequired, McpServer } from '@modelcontextprotocol/server';
 import t from 'tap';
 import * as z from 'zod';
 import { instrumentMcpClient, instrumentMcpServer } from '../../../src/client/mcp/index.ts';
 import { captureMetrics } from '../captured-metrics.ts';
+import { serveHandler } from './serve-handler.ts';
 
 const confirmation = z.object({ confirm: z.boolean() });
 
@@ -26,22 +23,13 @@ t.test(
       });
       return instrumentMcpServer(server, onServer.client);
     });
-    const listener = toNodeHandler(handler);
-    const http = createServer((request, response) => void listener(request as never, response));
-    http.listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    t.teardown(() => {
-      http.closeAllConnections();
-      http.close();
-    });
     const client = new Client(
       { name: 'asked', version: '1' },
       { versionNegotiation: { mode: 'auto' }, capabilities: { elicitation: { form: {} } } },
     );
     client.setRequestHandler('elicitation/create', async () => ({ action: 'accept', content: { confirm: true } }));
     instrumentMcpClient(client, onClient.client);
-    const url = new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}`);
-    await client.connect(new StreamableHTTPClientTransport(url));
+    await client.connect(new StreamableHTTPClientTransport(await serveHandler(t, handler)));
     t.match(await client.callTool({ name: 'deploy' }), { content: [{ text: 'deployed' }] });
     await client.close();
     for (const { metrics } of [onServer, onClient]) {

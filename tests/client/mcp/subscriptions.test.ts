@@ -1,13 +1,10 @@
 /** `subscriptions/listen` of protocol 2026-07-28 with the real SDK over HTTP: a stream that its caller ends is no failure. */
-import { createServer } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 import t, { type Test } from 'tap';
 import { instrumentMcpClient } from '../../../src/client/mcp/index.ts';
 import { captureMetrics } from '../captured-metrics.ts';
+import { serveHandler } from './serve-handler.ts';
 
 /** A server that takes one subscription at a time, and an instrumented client of it. */
 async function connect(t: Test) {
@@ -23,19 +20,9 @@ async function connect(t: Test) {
     },
     { maxSubscriptions: 1 },
   );
-  const listener = toNodeHandler(handler);
-  const http = createServer((request, response) => void listener(request as never, response));
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  t.teardown(() => {
-    http.closeAllConnections();
-    http.close();
-  });
   const client = new Client({ name: 'listener', version: '1' }, { versionNegotiation: { mode: 'auto' } });
   instrumentMcpClient(client, metricsClient);
-  await client.connect(
-    new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}`)),
-  );
+  await client.connect(new StreamableHTTPClientTransport(await serveHandler(t, handler)));
   return {
     client,
     handler,
