@@ -22,7 +22,7 @@ export function openForWriting(path: string): { db: Database.Database; migration
     db.pragma('journal_mode = WAL');
     // FULL: once a checkpoint is committed its journal segment may go, so the commit must survive a power loss.
     db.pragma('synchronous = FULL');
-    db.pragma('cache_size = -65536');
+    db.pragma('cache_size = -49152');
     // Deleted user hashes and texts are overwritten where their page is written anyway.
     db.pragma('secure_delete = FAST');
     limitLog(db, LOG_PAGES);
