@@ -6,12 +6,14 @@ const DAY_MS = 86_400_000;
 
 const isLeapYear = (year: number): boolean => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
 
-/** Two decimal digits at `at`; below 0 where there are none. Whole numbers alone: NaN would make it a matter of doubles. */
-const twoDigits = (text: string, at: number): number => {
-  const tens = text.charCodeAt(at) - 48;
-  const ones = text.charCodeAt(at + 1) - 48;
+/** Two decimal digits by their codes; below 0 where they are none. Whole numbers alone: NaN would make it a matter of doubles. */
+export function twoDigits(first: number, second: number): number {
+  const tens = first - 48;
+  const ones = second - 48;
   return (tens | (9 - tens) | ones | (9 - ones)) < 0 ? -1 : tens * 10 + ones;
-};
+}
+
+const digitsAt = (text: string, at: number): number => twoDigits(text.charCodeAt(at), text.charCodeAt(at + 1));
 
 /** `Z`, `+hh:mm`, `+hhmm`, `+hh` or nothing (UTC), from `at` to the end; minutes east of UTC, or NaN. */
 const offsetMinutes = (text: string, at: number): number => {
@@ -22,8 +24,8 @@ const offsetMinutes = (text: string, at: number): number => {
   if (sign !== 43 && sign !== 45) return Number.NaN;
   const colon = text.charCodeAt(at + 3) === 58;
   if (rest !== 3 && rest !== (colon ? 6 : 5)) return Number.NaN;
-  const hours = twoDigits(text, at + 1);
-  const minutes = rest === 3 ? 0 : twoDigits(text, at + (colon ? 4 : 3));
+  const hours = digitsAt(text, at + 1);
+  const minutes = rest === 3 ? 0 : digitsAt(text, at + (colon ? 4 : 3));
   if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return Number.NaN;
   return (sign === 45 ? -1 : 1) * (hours * 60 + minutes);
 };
@@ -33,7 +35,7 @@ let lastDate = 0;
 let lastDateMs = 0;
 
 /** @returns midnight of the day, UTC, in milliseconds; NaN where there is no such day */
-function dateMs(year: number, month: number, day: number): number {
+export function dateMs(year: number, month: number, day: number): number {
   const date = (year * 100 + month) * 100 + day;
   if (date === lastDate) return lastDateMs;
   if (year < 1 || month < 1 || month > 12 || day < 1) return Number.NaN;
@@ -64,13 +66,13 @@ export function parseTimestamp(text: string): number {
   const length = text.length;
   if (length < 19 || length > 64) return Number.NaN;
   const separator = text.charCodeAt(10);
-  const century = twoDigits(text, 0);
-  const yearOfCentury = twoDigits(text, 2);
-  const month = twoDigits(text, 5);
-  const day = twoDigits(text, 8);
-  const hour = twoDigits(text, 11);
-  const minute = twoDigits(text, 14);
-  const second = twoDigits(text, 17);
+  const century = digitsAt(text, 0);
+  const yearOfCentury = digitsAt(text, 2);
+  const month = digitsAt(text, 5);
+  const day = digitsAt(text, 8);
+  const hour = digitsAt(text, 11);
+  const minute = digitsAt(text, 14);
+  const second = digitsAt(text, 17);
   if (
     (century | yearOfCentury | month | day | hour | minute | second) < 0 ||
     text.charCodeAt(4) !== 45 ||

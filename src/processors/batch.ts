@@ -5,7 +5,8 @@ import type { BatchSource, Client, MetricBatch, Submission } from '../core/phase
 import { readEvents } from '../core/record.ts';
 import { parseJson } from './validate/json-text.ts';
 
-type Parts = Omit<MetricBatch, 'events' | 'points'> & { readonly body: JsonBody };
+/** With the body where it has been parsed. */
+type Parts = Omit<MetricBatch, 'events' | 'points'> & { readonly body: JsonBody | undefined };
 
 const NO_POINTS: readonly OtlpPoint[] = Object.freeze([]);
 

@@ -5,7 +5,7 @@ import { enterPhase } from '../core/brand.ts';
 import { AlreadyAnswered } from '../core/idempotency.ts';
 import type { JsonMetric } from '../core/json-events.ts';
 import type { RejectedItem, RejectionReason } from '../core/metric.ts';
-import type { Admitted, IdempotencyClaim, Validated } from '../core/phases.ts';
+import type { Admitted, BatchSource, IdempotencyClaim, Validated } from '../core/phases.ts';
 import { builtIn, type Processor, type ProcessorContext } from '../core/processor.ts';
 import { readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
@@ -13,6 +13,7 @@ import { parseTimestamp } from '../core/timestamp.ts';
 import { LazyBatch } from './batch.ts';
 import { checkOptions, checkPositive } from '../core/options.ts';
 import { isBody } from './validate/body-checker.ts';
+import { createBodyScanner } from './validate/body-scanner.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
 import { holdsEscapes, parseJson } from './validate/json-text.ts';
 import { requireJson } from './validate/media-type.ts';
@@ -55,6 +56,7 @@ export interface ValidateProcessor extends Processor<Admitted, Validated> {
 /** Where nothing keeps metrics by a policy. */
 const DEFAULT_AGE_DAYS = 90;
 const NO_ATTRIBUTES = Object.freeze({});
+const NO_TEXTS: readonly string[] = Object.freeze([]);
 const NO_REJECTED: readonly RejectedItem[] = Object.freeze([]);
 
 /** Checks the body and each of its metrics; single bad metrics are left out, and the rest goes on. */
@@ -67,6 +69,7 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   const maxErrors = options.maxErrors ?? 100;
   const maxIdempotencyKeyLength = options.maxIdempotencyKeyLength ?? 128;
 
+  const scanner = createBodyScanner(limits);
   const checker = createMetricChecker(limits);
   const window = newWindow();
   let daysOf: DaysOf = typeof maxAgeDays === 'function' ? maxAgeDays : () => maxAgeDays ?? DEFAULT_AGE_DAYS;
@@ -78,11 +81,9 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
   const sortOut = (
     metrics: readonly unknown[],
     escaped: boolean,
-    receivedAt: number,
     errors: ErrorList,
     secret: string | undefined,
   ): readonly RejectedItem[] => {
-    moveWindow(window, receivedAt, maxFutureMs, daysOf);
     checker.reset(escaped);
     let rejected: RejectedItem[] | undefined;
     for (let index = 0; index < metrics.length; index += 1) {
@@ -109,8 +110,37 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
     if (issues === undefined) errors.add(`metrics[${index}]: refused for its ${reason}`);
   };
 
-  const check = ({ submission, client }: Admitted, bytes: Uint8Array, claim: IdempotencyClaim | undefined) => {
+  /** A body of which all can be taken and nothing has to be said; undefined where that takes a closer look. */
+  const checkPlain = ({ submission, client }: Admitted, source: BatchSource): Validated | undefined => {
+    const { receivedAt, tally } = submission;
+    const plain = scanner.scan(source.bytes, window, receivedAt - warnAgeMs);
+    if (plain === undefined) return undefined;
+    const { service, version, instanceId, metrics } = plain;
+    tally.received(metrics);
+    return enterPhase<Validated>(
+      new LazyBatch({
+        submission,
+        client,
+        resource: {
+          service,
+          ...(version === undefined ? undefined : { version }),
+          ...(instanceId === undefined ? undefined : { instanceId }),
+          attributes: NO_ATTRIBUTES,
+        },
+        accepted: metrics,
+        rejected: NO_REJECTED,
+        errors: NO_TEXTS,
+        errorsOmitted: 0,
+        warnings: NO_TEXTS,
+        source,
+        body: undefined,
+      }),
+    );
+  };
+
+  const checkClosely = ({ submission, client }: Admitted, source: BatchSource): Validated => {
     const { receivedAt, tally, headers } = submission;
+    const { bytes } = source;
     const secret = readKey(headers);
     const parsed = parseJson(bytes);
     const metrics = (parsed as { metrics?: unknown } | null)?.metrics;
@@ -121,7 +151,7 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       const detail = errors.errors[0] ?? 'body: must be { service, metrics }';
       throw invalid(detail, Array.isArray(metrics) ? metrics.length : 0, errors, []);
     }
-    const rejected = sortOut(parsed.metrics, holdsEscapes(bytes), receivedAt, errors, secret);
+    const rejected = sortOut(parsed.metrics, holdsEscapes(bytes), errors, secret);
     for (const [reason, count] of countReasons(rejected)) tally.rejected(reason, count);
     const warnings: string[] = [];
     if (typeof parsed.version === 'string' && !SEMANTIC_VERSION.test(parsed.version)) {
@@ -148,10 +178,23 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
         errors: errors.errors,
         errorsOmitted: errors.omitted(),
         warnings,
-        source: claim === undefined ? { format: 'json', bytes } : { format: 'json', bytes, idempotency: claim },
+        source,
         body: parsed,
       }),
     );
+  };
+
+  const check = (
+    admitted: Admitted,
+    bytes: Uint8Array,
+    claim: IdempotencyClaim | undefined,
+    { builtInOnly }: ProcessorContext,
+  ): Validated => {
+    const source: BatchSource =
+      claim === undefined ? { format: 'json', bytes } : { format: 'json', bytes, idempotency: claim };
+    moveWindow(window, admitted.submission.receivedAt, maxFutureMs, daysOf);
+    // A stage of the user's own looks at the events, which are read from the parsed body.
+    return (builtInOnly ? checkPlain(admitted, source) : undefined) ?? checkClosely(admitted, source);
   };
 
   return {
@@ -164,19 +207,20 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
     },
     process: (admitted) => {
       if (context === undefined) throw new Error('validate: process() was called before start()');
-      const { idempotency } = context;
+      const given = context;
       const { headers, body } = admitted.submission;
       requireJson(headers);
       const key = readIdempotencyKey(headers, maxIdempotencyKeyLength);
       const reading = body.read(maxBodyBytes);
-      if (key === undefined) return reading.then((bytes) => check(admitted, bytes, undefined));
+      if (key === undefined) return reading.then((bytes) => check(admitted, bytes, undefined, given));
       return reading.then((bytes) => {
         const claim: IdempotencyClaim = { key, bodyHash: hash('sha256', bytes) };
         const { keyId } = admitted.client;
+        const { idempotency } = given;
         const answered = idempotency.claim(keyId, claim);
         if (answered !== undefined) throw new AlreadyAnswered(answered);
         try {
-          return check(admitted, bytes, claim);
+          return check(admitted, bytes, claim, given);
         } catch (error) {
           idempotency.release(keyId, claim);
           throw error;
