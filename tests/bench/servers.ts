@@ -32,11 +32,19 @@ export interface GatewaySettings {
   /** A module of ./probes, loaded into the gateway before anything else. */
   readonly probe?: 'loop-delay' | 'long-pieces';
   readonly env?: Readonly<Record<string, string>>;
+  /** Pinned to the first core that there is, by `taskset`. */
+  readonly onOneCore?: boolean;
 }
 
 /** @param command ends with the script */
 const withOptions = (command: readonly string[], options: readonly string[]): [string, ...string[]] =>
   [...command.slice(0, -1), ...options, ...command.slice(-1)] as [string];
+
+/** Its number; the first of those that this process may use. */
+function firstCore(): string {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return /^Cpus_allowed_list:\s*(\d+)/m.exec(status)?.[1] ?? '0';
+}
 
 const KEYS = ['ONE', 'TWO', 'THREE', 'FOUR'];
 
@@ -52,7 +60,7 @@ export async function forkServer(
 
 export async function startServer(
   { profileDirectory }: Settings,
-  { sinks = 'all', pipeline = 'package', probe, env, ...settings }: GatewaySettings = {},
+  { sinks = 'all', pipeline = 'package', probe, env, onOneCore = false, ...settings }: GatewaySettings = {},
 ): Promise<GatewayUnderTest> {
   const ownDirectory = settings.dataDirectory === undefined ? mkdtempSync(join(tmpdir(), 'bench-gateway-')) : undefined;
   const dataDirectory = settings.dataDirectory ?? ownDirectory!;
@@ -66,7 +74,7 @@ export async function startServer(
   const gateway = await spawnGateway({
     dataDirectory,
     ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
-    command,
+    command: onOneCore ? ['taskset', '-c', firstCore(), ...command] : command,
     args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
     env: {
       ...(collector === undefined

@@ -42,13 +42,16 @@ const LEAST_NOISE_S = 0.3;
 const LAST_ANSWER_S = 1;
 
 interface Reading {
+  /** Of the sink that has most. */
   readonly queued: number;
+  /** Seconds, of the oldest metric in a queue. */
   readonly age: number;
   readonly loopDelayP99: number;
   readonly resident: number;
 }
 
-async function read({ gateway, pid }: GatewayUnderTest): Promise<Reading> {
+/** Scrapes the gateway's own page. */
+export async function readQueues({ gateway, pid }: GatewayUnderTest): Promise<Reading> {
   const page = readSamples(await gateway.scrape());
   const worst = (name: string): number => Math.max(...SINKS.map((sink) => sumOf(page, name, { sink })));
   return {
@@ -60,7 +63,7 @@ async function read({ gateway, pid }: GatewayUnderTest): Promise<Reading> {
 }
 
 export async function untilEmpty(server: GatewayUnderTest): Promise<void> {
-  await waitFor('all queues to be empty', async () => (await read(server)).queued === 0, {
+  await waitFor('all queues to be empty', async () => (await readQueues(server)).queued === 0, {
     deadlineMs: 120_000,
     everyMs: 200,
   });
@@ -78,7 +81,7 @@ export async function steadyLoad(server: GatewayUnderTest, perSecond: number, se
   let done = false;
   void running.finally(() => (done = true)).catch(() => {});
   while (!done) {
-    readings.push(await read(server));
+    readings.push(await readQueues(server));
     await new Promise((resolve) => setTimeout(resolve, pauseMs(seconds)));
   }
   const { ok, refused, failed, seconds: took, p50, p99 } = await running;
