@@ -85,10 +85,14 @@ export async function saturate({ url, keys }: Target, options: LoadOptions): Pro
   }
 }
 
-/** So many requests a second at even distances, latencies counted from when each was due. */
+/**
+ * So many requests a second at even distances, latencies counted from when each was due.
+ * @param end ends it before its time, with all answers in
+ */
 export function pace(
   { url, keys }: Target,
   options: LoadOptions & { readonly perSecond: number },
+  end?: AbortSignal,
 ): Promise<PacedResult> {
   const client = fork(new URL('./paced-client.ts', import.meta.url));
   const { metrics, seconds } = options;
@@ -103,5 +107,8 @@ export function pace(
     client.once('message', (result) => resolve(result as PacedResult));
     client.once('exit', (code) => reject(new Error(`the paced client ended with ${code}`)));
     client.send(order);
+    end?.addEventListener('abort', () => {
+      if (client.connected) client.send('end');
+    });
   });
 }

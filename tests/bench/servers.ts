@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningGateway, spawnGateway, untilReady } from '../support/gateway.ts';
 import { waitFor } from '../support/wait-for.ts';
+import type { ByteCount } from './byte-counter.ts';
 import { compiled } from './compiled.ts';
 import type { Target } from './load.ts';
 import type { Settings } from './scenario.ts';
@@ -20,6 +21,8 @@ export interface GatewayUnderTest extends Target {
   readonly readyAfterMs: number;
   /** Measures with its probe while the work goes on, and returns what that found. */
   readonly probed: (work: () => Promise<void>) => Promise<unknown>;
+  /** The next OTLP export, once it is over. @throws Error where there are no sinks */
+  readonly nextExport: () => Promise<ByteCount>;
   readonly stop: () => Promise<void>;
 }
 
@@ -103,6 +106,11 @@ export async function startServer(
       gateway.signal('SIGUSR2');
       await waitFor('what the probe found', () => existsSync(probeFile));
       return JSON.parse(readFileSync(probeFile, 'utf8')) as unknown;
+    },
+    nextExport: async () => {
+      if (collector === undefined) throw new Error('a gateway without sinks does not export');
+      const [found] = (await once(collector.child, 'message')) as [ByteCount];
+      return found;
     },
     stop: async () => {
       await gateway.stop('SIGTERM');
