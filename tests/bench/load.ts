@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { bodies, bodyCount } from './bodies.ts';
 import type { PacedOrder, PacedResult } from './paced-client.ts';
+import type { Load } from './scenario.ts';
 
 export interface Target {
   /** The URL that takes `POST`. */
@@ -13,9 +14,7 @@ export interface Target {
   readonly keys: readonly string[];
 }
 
-export interface LoadOptions {
-  readonly metrics: number;
-  readonly connections: number;
+export interface LoadOptions extends Load {
   readonly seconds: number;
 }
 
