@@ -18,6 +18,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scen
   scrape: () => import('./scenarios/scrape.ts'),
   'otlp-export': () => import('./scenarios/otlp-export.ts'),
   ingest: () => import('./scenarios/ingest.ts'),
+  'large-bodies': () => import('./scenarios/large-bodies.ts'),
   sustained: () => import('./scenarios/sustained.ts'),
   busy: () => import('./scenarios/busy.ts'),
   'sqlite-insert': () => import('./scenarios/sqlite-insert.ts'),

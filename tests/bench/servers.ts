@@ -32,6 +32,8 @@ export interface GatewaySettings {
   readonly dataDirectory?: string;
   /** `file`: with a pipeline.config.ts in the working directory. Default: the pipeline that ships with the package. */
   readonly pipeline?: 'package' | 'file';
+  /** A pipeline of this folder, by its file's name, instead of one of those. */
+  readonly config?: string;
   /** A module of ./probes, loaded into the gateway before anything else. */
   readonly probe?: 'loop-delay' | 'long-pieces';
   readonly env?: Readonly<Record<string, string>>;
@@ -63,7 +65,15 @@ export async function forkServer(
 
 export async function startServer(
   { profileDirectory }: Settings,
-  { sinks = 'all', pipeline = 'package', probe, env, onOneCore = false, ...settings }: GatewaySettings = {},
+  {
+    sinks = 'all',
+    pipeline = 'package',
+    config = sinks === 'none' ? 'no-sinks.config.ts' : undefined,
+    probe,
+    env,
+    onOneCore = false,
+    ...settings
+  }: GatewaySettings = {},
 ): Promise<GatewayUnderTest> {
   const ownDirectory = settings.dataDirectory === undefined ? mkdtempSync(join(tmpdir(), 'bench-gateway-')) : undefined;
   const dataDirectory = settings.dataDirectory ?? ownDirectory!;
@@ -78,7 +88,7 @@ export async function startServer(
     dataDirectory,
     ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
     command: onOneCore ? ['taskset', '-c', firstCore(), ...command] : command,
-    args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
+    args: config === undefined ? [] : ['--config', join(import.meta.dirname, config)],
     env: {
       ...(collector === undefined
         ? undefined
