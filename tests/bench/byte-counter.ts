@@ -1,5 +1,5 @@
 /**
- * The collector of tests/bench/otlp-export.ts: takes everything, and tells what an export was once no request came for a
+ * The collector of gateways under test and of tests/bench/otlp-export.ts: takes everything, and tells what an export was once no request came for a
  * moment. Its first message is its port.
  */
 import { createServer } from 'node:http';
@@ -10,6 +10,8 @@ export interface ByteCount {
   readonly requests: number;
   /** From the first byte of the first request to the end of the last. */
   readonly ms: number;
+  /** From the first byte to when it is told. */
+  readonly toldAfterMs: number;
 }
 
 const QUIET_MS = 700;
@@ -28,7 +30,12 @@ const server = createServer((request, response) => {
     response.writeHead(200).end();
     last = performance.now();
     quiet = setTimeout(() => {
-      process.send?.({ bytes, requests, ms: last - first } satisfies ByteCount);
+      process.send?.({
+        bytes,
+        requests,
+        ms: last - first,
+        toldAfterMs: performance.now() - first,
+      } satisfies ByteCount);
       bytes = 0;
       requests = 0;
     }, QUIET_MS);

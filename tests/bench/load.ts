@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { bodies, bodyCount } from './bodies.ts';
 import type { PacedOrder, PacedResult } from './paced-client.ts';
+import type { Load } from './scenario.ts';
 
 export interface Target {
   /** The URL that takes `POST`. */
@@ -13,9 +14,7 @@ export interface Target {
   readonly keys: readonly string[];
 }
 
-export interface LoadOptions {
-  readonly metrics: number;
-  readonly connections: number;
+export interface LoadOptions extends Load {
   readonly seconds: number;
 }
 
@@ -85,10 +84,14 @@ export async function saturate({ url, keys }: Target, options: LoadOptions): Pro
   }
 }
 
-/** So many requests a second at even distances, latencies counted from when each was due. */
+/**
+ * So many requests a second at even distances, latencies counted from when each was due.
+ * @param end ends it before its time, with all answers in
+ */
 export function pace(
   { url, keys }: Target,
   options: LoadOptions & { readonly perSecond: number },
+  end?: AbortSignal,
 ): Promise<PacedResult> {
   const client = fork(new URL('./paced-client.ts', import.meta.url));
   const { metrics, seconds } = options;
@@ -103,5 +106,8 @@ export function pace(
     client.once('message', (result) => resolve(result as PacedResult));
     client.once('exit', (code) => reject(new Error(`the paced client ended with ${code}`)));
     client.send(order);
+    end?.addEventListener('abort', () => {
+      if (client.connected) client.send('end');
+    });
   });
 }

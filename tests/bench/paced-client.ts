@@ -2,7 +2,8 @@
  * Sends requests at even distances, whatever the server does, over a fixed number of connections with one request under
  * way on each; one that is late counts from when it was due. It writes and reads sockets itself: a client that costs as much
  * as the server would measure itself on two cores. Until its code is compiled and its connections stand, latencies are
- * left out. A process of its own. One order by message, one result by message, then it ends.
+ * left out. A process of its own. One order by message, one result by message, then it ends; another message in between ends the
+ * sending before its time.
  */
 import { connect, type Socket } from 'node:net';
 import { quantile } from './scenario.ts';
@@ -99,17 +100,20 @@ async function run({
   const late: number[] = [];
   const latencies: number[] = [];
   const counts = { ok: 0, refused: 0, failed: 0 };
-  const total = Math.max(1, Math.round(seconds * perSecond));
+  let total = Math.max(1, Math.round(seconds * perSecond));
   const finished = Promise.withResolvers<void>();
   const start = performance.now();
   let sent = 0;
   let answered = 0;
+  let due = 0;
+  process.once('message', () => (total = Math.max(1, due)));
 
-  const send = (connection: Connection, due: number): void => {
+  const dueAt = (number: number): number => start + (number * 1000) / perSecond;
+  const send = (connection: Connection, wanted: number): void => {
     const request = requests[sent % requests.length]!;
     sent += 1;
     connection.send(request, (status) => {
-      if (due >= start + warmUpSeconds * 1000) latencies.push(performance.now() - due);
+      if (wanted >= start + warmUpSeconds * 1000) latencies.push(performance.now() - wanted);
       counts[status === 200 ? 'ok' : status === 503 ? 'refused' : 'failed'] += 1;
       answered += 1;
       if (answered === total) finished.resolve();
@@ -118,16 +122,16 @@ async function run({
       else send(connection, next);
     });
   };
-  for (let next = 0; next < total;) {
+  while (due < total) {
     const now = performance.now();
-    for (; next < total && start + (next * 1000) / perSecond <= now; next += 1) {
-      const due = start + (next * 1000) / perSecond;
+    for (; due < total && dueAt(due) <= now; due += 1) {
       const connection = idle.shift();
-      if (connection === undefined) late.push(due);
-      else send(connection, due);
+      if (connection === undefined) late.push(dueAt(due));
+      else send(connection, dueAt(due));
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+  if (answered === total) finished.resolve();
   await finished.promise;
   const took = performance.now() - start;
   for (const connection of all) connection.close();

@@ -1,12 +1,14 @@
 /**
- * `npm run bench [-- <scenario> …] [--json FILE] [--rounds N] [--profile] [--small]`: runs scenarios, one after the other, and
- * prints one table; `--json` writes the figures to a file too. `--profile` has the gateway write a CPU profile to ./profiles; `--small` shows that all of it runs.
+ * `npm run bench [-- <scenario> …] [--json FILE] [--rounds N] [--load 100x64 …] [--profile] [--small]`: runs scenarios, one after
+ * the other, and prints one table; `--json` writes the figures to a file too. `--load` restricts `ingest` to so many metrics a
+ * request over so many connections, and may be repeated. `--profile` has each gateway write CPU profiles of its whole life to
+ * ./profiles: with one `--load` they are of that load. `--small` shows that all of it runs.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
-import type { Figure, Scenario } from './scenario.ts';
+import type { Figure, Load, Scenario } from './scenario.ts';
 import { rows } from './table.ts';
 
 const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scenario }>>> = {
@@ -16,6 +18,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scen
   scrape: () => import('./scenarios/scrape.ts'),
   'otlp-export': () => import('./scenarios/otlp-export.ts'),
   ingest: () => import('./scenarios/ingest.ts'),
+  'large-bodies': () => import('./scenarios/large-bodies.ts'),
   sustained: () => import('./scenarios/sustained.ts'),
   busy: () => import('./scenarios/busy.ts'),
   'sqlite-insert': () => import('./scenarios/sqlite-insert.ts'),
@@ -25,6 +28,17 @@ const SCENARIOS: Readonly<Record<string, () => Promise<{ readonly scenario: Scen
   memory: () => import('./scenarios/memory.ts'),
 };
 
+function refuse(why: string): never {
+  console.error(why);
+  process.exit(2);
+}
+
+function loadOf(text: string): Load {
+  const [, metrics, connections] = /^([1-9]\d*)x([1-9]\d*)$/.exec(text) ?? [];
+  if (metrics === undefined) refuse(`--load ${text}: expected metrics x connections, such as 100x64`);
+  return { metrics: Number(metrics), connections: Number(connections) };
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -32,18 +46,15 @@ const { values, positionals } = parseArgs({
     small: { type: 'boolean' },
     profile: { type: 'boolean' },
     rounds: { type: 'string' },
+    load: { type: 'string', multiple: true, default: [] },
   },
 });
 const unknown = positionals.filter((name) => !Object.hasOwn(SCENARIOS, name));
 const rounds = Number(values.rounds ?? (values.small === true ? 1 : 5));
-if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(
-    unknown.length > 0
-      ? `${unknown.join(', ')}: no such scenario; there are ${Object.keys(SCENARIOS).join(', ')}`
-      : `--rounds ${values.rounds}: expected a whole number, 1 or more`,
-  );
-  process.exit(2);
-}
+if (unknown.length > 0)
+  refuse(`${unknown.join(', ')}: no such scenario; there are ${Object.keys(SCENARIOS).join(', ')}`);
+if (!Number.isInteger(rounds) || rounds < 1) refuse(`--rounds ${values.rounds}: expected a whole number, 1 or more`);
+const loads = values.load.map(loadOf);
 const profileDirectory = values.profile === true ? resolve('profiles') : undefined;
 if (profileDirectory !== undefined) mkdirSync(profileDirectory, { recursive: true });
 
@@ -53,7 +64,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(SCENARIOS)
   const { scenario } = await SCENARIOS[name]!();
   const say = (text: string): void => console.error(`${name}: ${text}`);
   const began = performance.now();
-  results[name] = await scenario({ rounds, small: values.small === true, profileDirectory, say });
+  results[name] = await scenario({ rounds, small: values.small === true, profileDirectory, loads, say });
   say(`took ${((performance.now() - began) / 1000).toFixed(0)} s`);
 }
 if (values.json !== undefined)

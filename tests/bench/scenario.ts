@@ -7,8 +7,16 @@ export interface Settings {
   readonly small: boolean;
   /** Where CPU profiles of the gateway go, where they are asked for. */
   readonly profileDirectory: string | undefined;
+  /** What `ingest` is restricted to; empty: all that it has. */
+  readonly loads: readonly Load[];
   /** Says what is going on, to standard error. */
   readonly say: (text: string) => void;
+}
+
+export interface Load {
+  /** Of one request. */
+  readonly metrics: number;
+  readonly connections: number;
 }
 
 /** One line of the table. */

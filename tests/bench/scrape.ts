@@ -17,6 +17,7 @@ import { SeriesRegistry } from '../../src/sinks/otel/series-registry.ts';
 import { readRecord } from '../../src/core/record.ts';
 import { systemClock } from '../../src/telemetry/system-clock.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
+import { askChild } from './ask-child.ts';
 import type { ScrapeOrder, ScrapeResult } from './scraper.ts';
 import { manySeries, type WorstTurn, worstTurn } from './totals-of-many-series.ts';
 
@@ -28,13 +29,6 @@ const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
 const scraper = fork(new URL('./scraper.ts', import.meta.url));
-
-function scrapeFromOutside(order: ScrapeOrder): Promise<ScrapeResult> {
-  return new Promise((resolve) => {
-    scraper.once('message', (result) => resolve(result as ScrapeResult));
-    scraper.send(order);
-  });
-}
 
 async function scrapeMany(series: number, gzip: boolean) {
   const directory = mkdtempSync(join(tmpdir(), 'bench-scrape-'));
@@ -58,7 +52,7 @@ async function scrapeMany(series: number, gzip: boolean) {
     let scrape = { ms: 0, bytes: 0 };
     const idle = await worstTurn(() => new Promise((resolve) => setTimeout(resolve, 500)));
     const stall = await worstTurn(async () => {
-      scrape = await scrapeFromOutside({ port, gzip });
+      scrape = await askChild<ScrapeResult>(scraper, { port, gzip } satisfies ScrapeOrder);
     });
     if (round > 0) rounds.push({ ...scrape, stall, idle });
   }
@@ -75,6 +69,7 @@ async function scrapeMany(series: number, gzip: boolean) {
   };
 }
 
+/** @returns milliseconds; the first round warms up, as that of the scrapes does */
 async function sdkSerializer(series: number): Promise<number> {
   const registry = new SeriesRegistry(resolveSeriesSettings({ maxLabelValues: 1_000 }));
   for (const record of manySeries(series).records) {
@@ -83,9 +78,12 @@ async function sdkSerializer(series: number): Promise<number> {
   const producer = createMetricProducer({ registry, resource: emptyResource(), version: '0', now: Date.now });
   const { resourceMetrics } = await producer.collect();
   const serializer = new PrometheusSerializer();
-  const start = performance.now();
-  serializer.serialize(resourceMetrics);
-  return performance.now() - start;
+  const rounds = Array.from({ length: Number(values.rounds) + 1 }, () => {
+    const start = performance.now();
+    serializer.serialize(resourceMetrics);
+    return performance.now() - start;
+  });
+  return median(rounds.slice(1));
 }
 
 const results = [];

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningGateway, spawnGateway, untilReady } from '../support/gateway.ts';
 import { waitFor } from '../support/wait-for.ts';
+import type { ByteCount } from './byte-counter.ts';
 import { compiled } from './compiled.ts';
 import type { Target } from './load.ts';
 import type { Settings } from './scenario.ts';
@@ -20,6 +21,8 @@ export interface GatewayUnderTest extends Target {
   readonly readyAfterMs: number;
   /** Measures with its probe while the work goes on, and returns what that found. */
   readonly probed: (work: () => Promise<void>) => Promise<unknown>;
+  /** The next OTLP export, once it is over. @throws Error where there are no sinks */
+  readonly nextExport: () => Promise<ByteCount>;
   readonly stop: () => Promise<void>;
 }
 
@@ -29,14 +32,24 @@ export interface GatewaySettings {
   readonly dataDirectory?: string;
   /** `file`: with a pipeline.config.ts in the working directory. Default: the pipeline that ships with the package. */
   readonly pipeline?: 'package' | 'file';
+  /** A pipeline of this folder, by its file's name, instead of one of those. */
+  readonly config?: string;
   /** A module of ./probes, loaded into the gateway before anything else. */
   readonly probe?: 'loop-delay' | 'long-pieces';
   readonly env?: Readonly<Record<string, string>>;
+  /** Pinned to the first core that there is, by `taskset`. */
+  readonly onOneCore?: boolean;
 }
 
 /** @param command ends with the script */
 const withOptions = (command: readonly string[], options: readonly string[]): [string, ...string[]] =>
   [...command.slice(0, -1), ...options, ...command.slice(-1)] as [string];
+
+/** Its number; the first of those that this process may use. */
+function firstCore(): string {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return /^Cpus_allowed_list:\s*(\d+)/m.exec(status)?.[1] ?? '0';
+}
 
 const KEYS = ['ONE', 'TWO', 'THREE', 'FOUR'];
 
@@ -52,7 +65,15 @@ export async function forkServer(
 
 export async function startServer(
   { profileDirectory }: Settings,
-  { sinks = 'all', pipeline = 'package', probe, env, ...settings }: GatewaySettings = {},
+  {
+    sinks = 'all',
+    pipeline = 'package',
+    config = sinks === 'none' ? 'no-sinks.config.ts' : undefined,
+    probe,
+    env,
+    onOneCore = false,
+    ...settings
+  }: GatewaySettings = {},
 ): Promise<GatewayUnderTest> {
   const ownDirectory = settings.dataDirectory === undefined ? mkdtempSync(join(tmpdir(), 'bench-gateway-')) : undefined;
   const dataDirectory = settings.dataDirectory ?? ownDirectory!;
@@ -66,8 +87,8 @@ export async function startServer(
   const gateway = await spawnGateway({
     dataDirectory,
     ...(pipeline === 'package' ? { cwd: dataDirectory } : undefined),
-    command,
-    args: sinks === 'none' ? ['--config', join(import.meta.dirname, 'no-sinks.config.ts')] : [],
+    command: onOneCore ? ['taskset', '-c', firstCore(), ...command] : command,
+    args: config === undefined ? [] : ['--config', join(import.meta.dirname, config)],
     env: {
       ...(collector === undefined
         ? undefined
@@ -95,6 +116,11 @@ export async function startServer(
       gateway.signal('SIGUSR2');
       await waitFor('what the probe found', () => existsSync(probeFile));
       return JSON.parse(readFileSync(probeFile, 'utf8')) as unknown;
+    },
+    nextExport: async () => {
+      if (collector === undefined) throw new Error('a gateway without sinks does not export');
+      const [found] = (await once(collector.child, 'message')) as [ByteCount];
+      return found;
     },
     stop: async () => {
       await gateway.stop('SIGTERM');

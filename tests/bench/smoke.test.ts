@@ -37,6 +37,27 @@ for (const name of scenarios.toSorted()) {
   });
 }
 
+t.test(
+  '--profile writes CPU profiles of a gateway under the load of --load',
+  { skip: skipWithoutWrk, timeout: 120_000 },
+  async (t) => {
+    const cwd = t.testdir();
+    const path = join(import.meta.dirname, 'run.ts');
+    const args = ['--conditions=mcp-metrics-source', path, 'ingest', '--small', '--profile', '--load', '10x8'];
+    const child = await startChild(process.execPath, args, { cwd });
+    t.teardown(() => child.stop('SIGKILL'));
+    t.strictSame(await child.exited, { code: 0, signal: null }, child.output());
+    t.match(child.output(), '10 a request, 8 connections');
+    t.notMatch(child.output(), '100 a request');
+    const profiles = globSync('profiles/*.cpuprofile', { cwd });
+    t.ok(profiles.length > 0);
+    for (const file of profiles) {
+      const { nodes } = JSON.parse(readFileSync(join(cwd, file), 'utf8')) as { nodes: unknown[] };
+      t.ok(nodes.length > 0, file);
+    }
+  },
+);
+
 for (const [program, args] of Object.entries(PROGRAMS)) {
   t.test(`${program} runs and prints figures`, { timeout: 120_000 }, async (t) => {
     const path = join(import.meta.dirname, program);

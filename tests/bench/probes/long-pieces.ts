@@ -23,8 +23,11 @@ export interface Piece {
 
 export interface LongPieces {
   readonly pieces: number;
+  /** CPU of the longest, milliseconds. */
+  readonly longestMs: number;
   /** Kind → pieces above `LIMIT_MS`. */
   readonly over: Readonly<Record<string, number>>;
+  /** Those that are worth a look, the longest first. */
   readonly longest: readonly Piece[];
 }
 
@@ -62,6 +65,7 @@ probe(() => {
   const noted: Noted[] = [];
   const over: Record<string, number> = {};
   let pieces = 0;
+  let longestMs = 0;
   let depth = 0;
   let running: { kind: string; cpu: number; start: number } | undefined;
   let doneAt = 0;
@@ -70,6 +74,7 @@ probe(() => {
     pieces += 1;
     const { kind, start } = running;
     const cpuMs = cpu - running.cpu;
+    longestMs = Math.max(longestMs, cpuMs);
     if (cpuMs > LIMIT_MS) over[kind] = (over[kind] ?? 0) + 1;
     if (cpuMs > NOTED_MS) noted.push({ kind, cpuMs, start, done: doneAt, end });
   };
@@ -104,6 +109,7 @@ probe(() => {
     const longest = noted.toSorted((a, b) => b.cpuMs - a.cpuMs).slice(0, MOST);
     return {
       pieces,
+      longestMs,
       over,
       longest: longest.map(({ kind, cpuMs, start, done, end }) => ({
         kind,

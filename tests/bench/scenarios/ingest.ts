@@ -1,7 +1,7 @@
 /**
  * What one metric costs on the HTTP thread and on every other, how many durable 200s a second there are, and how long one takes.
  * The bare server is measured alone, and beside a thread that computes as much as the gateway's own other threads do: two
- * virtual cores may share caches and a clock, and then whatever runs on one costs the other.
+ * virtual cores may share caches and a clock, and then whatever runs on one costs the other. `--load` restricts it to single loads.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,11 +9,20 @@ import { join } from 'node:path';
 import { writeRows } from '../baselines/prepared-inserts.ts';
 import { type LoadOptions, saturate } from '../load.ts';
 import { type Measured, measureSaturated, type Server } from '../saturated-server.ts';
-import { compared, type Figure, median, type Scenario } from '../scenario.ts';
+import { compared, type Figure, type Load, median, type Scenario } from '../scenario.ts';
 import { forkServer, startServer } from '../servers.ts';
 import { type CpuByThread, spent, threadFigures, threadTimes } from '../thread-cpu.ts';
 import { type GatewayServer, unsaturated } from '../unsaturated.ts';
 
+const LOADS: readonly Load[] = [64, 256].flatMap((connections) =>
+  [100, 10, 1].map((metrics) => ({ metrics, connections })),
+);
+/** One of each. */
+const SMALL_LOADS: readonly Load[] = [
+  { metrics: 100, connections: 64 },
+  { metrics: 10, connections: 64 },
+  { metrics: 1, connections: 256 },
+];
 const CPU_GOALS: Readonly<Record<number, number>> = { 100: 1.5, 10: 1.7, 1: 2 };
 const BURST_GOAL = 0.6;
 const ALONE = 'bare node:http + JSON.parse, alone';
@@ -125,7 +134,7 @@ interface Goals {
   readonly burst?: number;
 }
 
-const goalsOf = ({ metrics, connections }: Omit<LoadOptions, 'seconds'>): Goals =>
+const goalsOf = ({ metrics, connections }: Load): Goals =>
   connections === 64 ? { cpu: CPU_GOALS[metrics], ...(metrics === 100 ? { burst: BURST_GOAL } : undefined) } : {};
 
 export const scenario: Scenario = async (settings) => {
@@ -154,8 +163,8 @@ export const scenario: Scenario = async (settings) => {
   };
   const figures: Figure[] = [];
   try {
-    const loads = [64, 256].flatMap((connections) => [100, 10, 1].map((metrics) => ({ metrics, connections })));
-    for (const load of small ? loads.slice(0, 1) : loads) {
+    const all = small ? SMALL_LOADS : LOADS;
+    for (const load of settings.loads.length > 0 ? settings.loads : all) {
       const name = `${load.metrics} a request, ${load.connections} connections`;
       say(name);
       // Turns of a second: some processors change their speed every few seconds, and a ratio wants both at the same.
@@ -164,8 +173,10 @@ export const scenario: Scenario = async (settings) => {
       const fullMeasured = await fullTurns(servers, { ...load, seconds: small ? 1 : 2 }, rounds);
       figures.push(...figuresOf(name, idleMeasured, fullMeasured, goalsOf(load)));
     }
-    say('half of what it takes in a burst');
-    figures.push(...(await unsaturated(servers.bare, servers.idle, servers.full, settings)));
+    if (settings.loads.length === 0) {
+      say('half of what it takes in a burst');
+      figures.push(...(await unsaturated(servers.bare, servers.idle, servers.full, settings)));
+    }
   } finally {
     bare.child.disconnect();
     bareBeside.child.disconnect();

@@ -1,4 +1,8 @@
-/** Resident memory: idle, after a sustained load, and with 100,000 distinct series offered. */
+/**
+ * Resident memory: idle, after a sustained load, and with 100,000 distinct series offered; and what the rates of the sizing
+ * in docs/performance.md take.
+ */
+import { figuresAtRates } from '../at-rate.ts';
 import { pace, saturate } from '../load.ts';
 import { residentMemory } from '../machine.ts';
 import { readSamples, sumOf } from '../../support/books.ts';
@@ -9,7 +13,8 @@ import { startServer } from '../servers.ts';
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
   const measured: { idle: number; sustained: number; peak: number; series: number; shown: number }[] = [];
-  for (let round = 0; round < (small ? 1 : Math.min(rounds, 3)); round += 1) {
+  const count = small ? 1 : Math.min(rounds, 3);
+  for (let round = 0; round < count; round += 1) {
     say(`round ${round + 1}`);
     const server = await startServer(settings);
     const settle = small ? 500 : 5000;
@@ -37,5 +42,6 @@ export const scenario: Scenario = async (settings) => {
       unit: 'MiB',
     },
     { what: 'series kept of them', value: of('shown'), unit: '' },
+    ...(await figuresAtRates(settings, count)),
   ];
 };

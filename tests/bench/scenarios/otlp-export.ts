@@ -1,4 +1,8 @@
-/** One OTLP export of 1,000 and of 10,000 histogram series. See ../otlp-export.ts. */
+/**
+ * One OTLP export of 1,000 and of 10,000 histogram series: of the totals alone, in a process with nothing else to do, and how long ingest
+ * stalls at a gateway's door. See ../otlp-export.ts and ../export-door.ts.
+ */
+import { exportAtTheDoor } from '../export-door.ts';
 import type { Figure, Scenario } from '../scenario.ts';
 import { runScript } from '../script.ts';
 
@@ -12,7 +16,8 @@ interface Printed {
   }[];
 }
 
-export const scenario: Scenario = async ({ rounds, small }) => {
+export const scenario: Scenario = async (settings) => {
+  const { rounds, small } = settings;
   const output = await runScript('otlp-export.ts', [
     '--json',
     '--rounds',
@@ -20,7 +25,9 @@ export const scenario: Scenario = async ({ rounds, small }) => {
     ...(small ? ['--small'] : []),
   ]);
   const { results } = JSON.parse(output) as Printed;
-  return results.flatMap(({ series, ms, bytes, stallMs, stallCpuMs }): Figure[] => {
+  const atTheDoor: Figure[] = [];
+  for (const series of small ? [1_000] : [1_000, 10_000]) atTheDoor.push(...(await exportAtTheDoor(settings, series)));
+  const ofTotals = results.flatMap(({ series, ms, bytes, stallMs, stallCpuMs }): Figure[] => {
     const name = `${series.toLocaleString('en-US')} series`;
     return [
       { what: `${name}: first to last request`, value: ms, unit: 'ms' },
@@ -29,4 +36,5 @@ export const scenario: Scenario = async ({ rounds, small }) => {
       { what: `${name}: CPU of that turn`, value: stallCpuMs, unit: 'ms' },
     ];
   });
+  return [...ofTotals, ...atTheDoor];
 };

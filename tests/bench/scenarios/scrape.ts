@@ -3,7 +3,7 @@
  * alone, in a process with nothing else to do, the longest turn of the event loop. See ../scrape.ts and ../scrape-door.ts.
  */
 import type { Figure, Scenario } from '../scenario.ts';
-import { stallAtTheDoor } from '../scrape-door.ts';
+import { scrapeAtTheDoor } from '../scrape-door.ts';
 import { runScript } from '../script.ts';
 
 interface Printed {
@@ -24,7 +24,7 @@ export const scenario: Scenario = async (settings) => {
   const { results, sdkSerializerMsAt1000 } = JSON.parse(output) as Printed;
   const baseline = { what: "the SDK's serialiser, all of it a stall", value: sdkSerializerMsAt1000 };
   const atTheDoor: Figure[] = [];
-  for (const series of small ? [1_000] : [1_000, 10_000]) atTheDoor.push(...(await stallAtTheDoor(settings, series)));
+  for (const series of small ? [1_000] : [1_000, 10_000]) atTheDoor.push(...(await scrapeAtTheDoor(settings, series)));
   const ofTotals = results.flatMap(({ series, gzip, ms, bytes, stallMs, stallCpuMs }): Figure[] => {
     const name = `${series.toLocaleString('en-US')} series${gzip ? ', gzip' : ''}`;
     return [
