@@ -30,8 +30,8 @@ const offsetMinutes = (text: string, at: number): number => {
   return (sign === 45 ? -1 : 1) * (hours * 60 + minutes);
 };
 
-/** The day of the last timestamp, as `yyyymmdd`: most come on the same one. */
-let lastDate = 0;
+/** The day of the last timestamp, as `yyyymmdd`, none at first: most come on the same one. */
+let lastDate = -1;
 let lastDateMs = 0;
 
 /** @returns midnight of the day, UTC, in milliseconds; NaN where there is no such day */

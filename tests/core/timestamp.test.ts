@@ -2,6 +2,11 @@ import t from 'tap';
 import fc from 'fast-check';
 import { parseTimestamp } from '../../src/core/timestamp.ts';
 
+t.test('the first timestamp that a process reads is no day that there is not', (t) => {
+  t.ok(Number.isNaN(parseTimestamp('0000-00-00T00:00:00Z')));
+  t.end();
+});
+
 t.test('a timestamp without an offset means UTC', (t) => {
   t.equal(parseTimestamp('2026-11-22T08:17:09.588991'), Date.UTC(2026, 10, 22, 8, 17, 9, 588));
   t.equal(parseTimestamp('2026-01-01T12:00:00'), Date.UTC(2026, 0, 1, 12));

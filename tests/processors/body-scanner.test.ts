@@ -109,12 +109,13 @@ t.test('whatever becomes of a recorded body when bytes are changed, lost, double
   const limits: MetricLimits = {
     ...DEFAULT_LIMITS,
     maxMetrics: 2,
-    maxDimensions: 8,
     maxDimensionKeyLength: 14,
-    maxDimensionValueLength: 20,
-    maxMetadataFields: 9,
-    maxMetadataKeyLength: 17,
     maxMetadataLength: 22,
+    // What is counted may be limited by a fraction.
+    maxDimensions: 8.5,
+    maxDimensionValueLength: 20.5,
+    maxMetadataFields: 9.5,
+    maxMetadataKeyLength: 17.5,
     maxValue: 12.5,
     maxDurationMs: 40,
   };
@@ -168,11 +169,14 @@ t.test('timestamps are read as parseTimestamp reads them', (t) => {
       fc.integer({ min: 2020, max: 2030 }),
       two(13),
       two(32),
-      fc.constantFrom('T', 't', ' '),
+      fc.constantFrom('T', 'T', 'T', 't', ' ', '_'),
       two(24),
       two(60),
       two(61),
-      fc.stringMatching(/^(\.\d{0,42})?$/),
+      fc.oneof(
+        fc.constant(''),
+        fc.integer({ min: 0, max: 46 }).map((digits) => `.${'0123456789'.repeat(5).slice(0, digits)}`),
+      ),
       fc.constantFrom('', 'Z', 'z', '+00:00', '-00:00', '+01:00', '+0000'),
     )
     .map(
@@ -197,6 +201,74 @@ t.test('timestamps are read as parseTimestamp reads them', (t) => {
     { numRuns: RUNS },
   );
   t.ok(plain > RUNS / 50, `${plain} were plain`);
+  t.end();
+});
+
+t.test('the body around the metrics', (t) => {
+  const one = '[{"type":"custom","value":1}]';
+  const all = [
+    `{"service":"a","metrics":${one}}`,
+    `{"metrics":${one},"instance_id":"i.1","version":"v1.2.3-rc.1","service":"a-B_9"}`,
+    `\t{ "service"\r:\n"a" , "metrics" : ${one} } `,
+  ];
+  for (const text of all) t.same(scan(text), lookClosely(Buffer.from(text), DEFAULT_LIMITS), encodeURI(text));
+  for (const text of [
+    ...['a b', 'é', 'a\\/b', '', 'a.b'].map((service) => `{"service":"${service}","metrics":${one}}`),
+    ...['1.0', 'latest', '', '1.0.0\\n', 'é'].map(
+      (version) => `{"service":"a","version":"${version}","metrics":${one}}`,
+    ),
+    ...['a b', '', 'é', 'a/b'].map((id) => `{"service":"a","instance_id":"${id}","metrics":${one}}`),
+    ...['1', 'null', '["a"]', '{}'].map((service) => `{"service":${service},"metrics":${one}}`),
+    ...['\f', '\v', '\u00a0', '\0', '\u2028'].flatMap((space) => [
+      `${space}{"service":"a","metrics":${one}}`,
+      `{"service":${space}"a","metrics":${one}}`,
+      `{"service":"a","metrics":${one}}${space}`,
+    ]),
+    '{}',
+    '[]',
+    ' ',
+    '',
+    '{"service":"a"}',
+    '{"service":"a","metrics":[]}',
+    '{"service":"a","metrics":{}}',
+    '{"service":"a","metrics":"x"}',
+    `{"metrics":${one}}`,
+    `{"service":"a","metrics":${one},"metrics":"x"}`,
+    `{"service":"a","metrics":${one},"metrics":[]}`,
+    `{"service":"a","metrics":${one},"service":"b c"}`,
+    `{"service":"a","metrics":${one},}`,
+    `{"service":"a" "metrics":${one}}`,
+    '{"service":"a","metrics":[{"type":"custom","value":1},]}',
+    '{"service":"a","metrics":[{"type":"custom","value":1,"dimensions":{"__proto__":1}}]}',
+    '{"service":"a","metrics":[{"type":"custom","value":1,"metadata":{"__proto__":1}}]}',
+  ]) {
+    t.notOk(scan(text), encodeURI(text));
+    t.notOk(lookClosely(Buffer.from(text), DEFAULT_LIMITS), 'nor taken without a word');
+  }
+  // Right, if odd: the last one counts, which is for the close look to find out.
+  t.notOk(scan(`{"service":"a","metrics":${one},"metrics":${one}}`), 'metrics twice');
+  t.notOk(scan(`{"service":"a","metrics":${one},"service":"b"}`), 'a name twice');
+  t.end();
+});
+
+t.test('a text far beyond its limit is not read to its end', (t) => {
+  const long = 'x'.repeat(1_000_000);
+  const scanner = createBodyScanner(DEFAULT_LIMITS);
+  for (const [what, text] of [
+    ['service', `{"service":"${long}","metrics":[{"type":"custom","value":1}]}`],
+    ['metadata', `{"service":"a","metrics":[{"type":"custom","value":1,"metadata":{"a":"${long}"}}]}`],
+  ] as const) {
+    let reads = 0;
+    const bytes = new Proxy(Buffer.from(text), {
+      get: (target, key) => {
+        if (typeof key === 'string' && /^\d+$/.test(key)) reads += 1;
+        const value: unknown = Reflect.get(target, key, target);
+        return value;
+      },
+    });
+    t.equal(scanner.scan(bytes, WINDOW, WARN_BEFORE), undefined, what);
+    t.ok(reads < 5_000, `${what}: ${reads} bytes were looked at one by one`);
+  }
   t.end();
 });
 

@@ -80,6 +80,27 @@ t.test(
   },
 );
 
+t.test('a plain body: all of it is taken, and its events are read when somebody asks', async (t) => {
+  const { run } = await start();
+  const week = -7 * 86_400_000;
+  const { batch, books } = await run(
+    body([metric({ timestamp: at(week), dimensions: { a: 'b', c: null } }), metric()], {
+      version: '1.0.0',
+      instance_id: 'i-1',
+    }),
+  );
+  t.equal(batch?.accepted, 2);
+  t.same(batch?.resource, { service: 'a', version: '1.0.0', instanceId: 'i-1', attributes: {} });
+  t.same([batch?.rejected, batch?.errors, batch?.errorsOmitted, batch?.warnings], [[], [], 0, []]);
+  t.same(books, [['received', 2]]);
+  t.same(batch?.events, [
+    { type: 'auth_request', timestamp: NOW + week, value: 1, dimensions: { a: 'b' }, metadata: {} },
+    { type: 'auth_request', timestamp: NOW, value: 1, dimensions: {}, metadata: {} },
+  ]);
+  const { batch: old } = await run(body([metric({ timestamp: at(week - 1) }), metric()]));
+  t.same(old?.warnings, ['metrics[0].timestamp: older than 2026-01-08T12:00:00.000Z'], 'old, and nothing else of note');
+});
+
 t.test('how far back metrics are taken may change while the gateway runs', async (t) => {
   let days = 90;
   const { run } = await start({ maxAgeDays: () => days });

@@ -1,6 +1,6 @@
 /**
  * Takes a body in by one pass over its bytes. Most bodies are plain, and on this thread nobody looks at their metrics: the
- * pass takes half of what `JSON.parse` and the checks take, and leaves nothing to collect.
+ * pass takes some half of what `JSON.parse` and the checks take, and leaves nothing to collect.
  *
  * It is sure or silent. What it takes in would be taken whole, and without a warning, by `parseJson`, body-checker.ts and
  * metric-checker.ts (property tests in tests/processors hold them together). Everything else is left to them: what is wrong,
@@ -34,7 +34,7 @@ export interface BodyScanner {
   readonly scan: (bytes: Uint8Array, window: TimeWindow, warnBefore: number) => PlainBody | undefined;
 }
 
-const { quoted, isAt, skipSpace, valueAfter } = json;
+const { quoted, isAt, skipSpace, valueAfter, firstMember, nextMember } = json;
 const SERVICE_NAME = quoted('service');
 const VERSION = quoted('version');
 const INSTANCE_ID_NAME = quoted('instance_id');
@@ -57,37 +57,24 @@ const HAS_DIMENSIONS = 16;
 const HAS_METADATA = 32;
 const REQUIRED = HAS_TYPE | HAS_VALUE;
 
-export function createBodyScanner(limits: MetricLimits): BodyScanner {
+const isReserved = (bytes: Uint8Array, at: number): boolean => bytes[at] === RESERVED[0] && isAt(bytes, at, RESERVED);
+
+// Of names within dimensions and metadata that come twice both are counted, and both are right: no fewer, and no other, than
+// the checks would find.
+
+export function createBodyScanner(given: MetricLimits): BodyScanner {
+  const limits = wholeLimits(given);
   const { maxMetrics, maxValue, maxDurationMs, maxDimensions, maxDimensionKeyLength, maxDimensionValueLength } = limits;
   const { maxMetadataFields, maxMetadataKeyLength, maxMetadataLength } = limits;
+  const maxTextLength = Math.max(limits.maxServiceLength, limits.maxVersionLength, limits.maxInstanceIdLength);
   /** Of the metric under way. */
   let type: MetricType = 'custom';
 
-  /** Behind a member's value: the next one's opening quote, or the object's closing brace; -1 where there is neither. */
-  const nextMember = (bytes: Uint8Array, at: number): number => {
-    const after = skipSpace(bytes, at);
-    if (bytes[after] === json.CLOSE) return after;
-    if (bytes[after] !== json.COMMA) return -1;
-    const name = skipSpace(bytes, after + 1);
-    return bytes[name] === json.QUOTE ? name : -1;
-  };
-
-  /** Where the first member's name begins, or the closing brace stands; -1 where no object begins. */
-  const firstMember = (bytes: Uint8Array, at: number): number => {
-    if (bytes[at] !== json.OPEN) return -1;
-    const first = skipSpace(bytes, at + 1);
-    return bytes[first] === json.QUOTE || bytes[first] === json.CLOSE ? first : -1;
-  };
-
-  const isReserved = (bytes: Uint8Array, at: number): boolean => bytes[at] === RESERVED[0] && isAt(bytes, at, RESERVED);
-
-  // Of a name that comes twice both are counted, and both are right: no fewer, and no other, than the checks would find.
-
   const dimensionsEnd = (bytes: Uint8Array, at: number): number => {
     at = firstMember(bytes, at);
-    for (let count = 0; at >= 0 && bytes[at] === json.QUOTE; count += 1) {
+    for (let count = 1; at >= 0 && bytes[at] === json.QUOTE; count += 1) {
       const quote = json.nameEnd(bytes, at + 1);
-      if (quote - at - 1 > maxDimensionKeyLength || quote < 0 || count === maxDimensions) return -1;
+      if (quote < 0 || quote - at - 1 > maxDimensionKeyLength || count > maxDimensions) return -1;
       if (isReserved(bytes, at + 1)) return -1;
       at = valueAfter(bytes, quote);
       if (at >= 0) at = json.scalarEnd(bytes, at, maxDimensionValueLength);
@@ -98,10 +85,9 @@ export function createBodyScanner(limits: MetricLimits): BodyScanner {
 
   const metadataEnd = (bytes: Uint8Array, at: number): number => {
     at = firstMember(bytes, at);
-    for (let count = 0; at >= 0 && bytes[at] === json.QUOTE; count += 1) {
-      const quote = json.stringEnd(bytes, at + 1);
-      if (quote - at - 1 > maxMetadataKeyLength || quote < 0 || count === maxMetadataFields) return -1;
-      if (isReserved(bytes, at + 1)) return -1;
+    for (let count = 1; at >= 0 && bytes[at] === json.QUOTE; count += 1) {
+      const quote = json.stringEnd(bytes, at + 1, maxMetadataKeyLength);
+      if (quote < 0 || count > maxMetadataFields || isReserved(bytes, at + 1)) return -1;
       at = valueAfter(bytes, quote);
       if (at >= 0) at = json.scalarEnd(bytes, at, maxMetadataLength);
       if (at >= 0) at = nextMember(bytes, at);
@@ -160,7 +146,7 @@ export function createBodyScanner(limits: MetricLimits): BodyScanner {
         at = valueAfter(bytes, name + METADATA.length - 1);
         if (at >= 0) at = metadataEnd(bytes, at);
       } else return -1;
-      // The body's last brace may have been taken for that of a metric.
+      // Where the body's last brace was taken for that of a metric, nothing is to be read past it.
       if (at < 0 || at >= bytes.length || (seen & member) !== 0) return -1;
       seen |= member;
       at = nextMember(bytes, at);
@@ -186,17 +172,17 @@ export function createBodyScanner(limits: MetricLimits): BodyScanner {
           if (at < 0 || text[at] !== json.OPEN_ARRAY) return undefined;
           do {
             at = metricEnd(text, skipSpace(text, at + 1), window, warnBefore);
-            if (at < 0 || at >= last) return undefined;
             metrics += 1;
+            if (at < 0 || at >= last || metrics > maxMetrics) return undefined;
             at = skipSpace(text, at);
           } while (text[at] === json.COMMA);
-          if (text[at] !== json.CLOSE_ARRAY || metrics > maxMetrics) return undefined;
+          if (text[at] !== json.CLOSE_ARRAY) return undefined;
           at += 1;
         } else {
           const quote = json.nameEnd(text, name);
           const from = quote < 0 ? -1 : valueAfter(text, quote);
           if (from < 0 || text[from] !== json.QUOTE) return undefined;
-          const to = json.stringEnd(text, from + 1);
+          const to = json.stringEnd(text, from + 1, maxTextLength);
           if (to < 0) return undefined;
           const value = text.toString('latin1', from + 1, to);
           if (service === undefined && isAt(text, name, SERVICE_NAME)) service = value;
@@ -221,3 +207,9 @@ export function createBodyScanner(limits: MetricLimits): BodyScanner {
 /** The patterns are of ASCII: nothing that was read wrongly as Latin-1 fits one, nor anything with a backslash. */
 const matches = (text: string | undefined, pattern: RegExp, maxLength: number): text is string =>
   text !== undefined && text.length <= maxLength && pattern.test(text);
+
+/** What is counted is whole, so that 2 are as many as 2.5 allow; of a value or a duration it may be less. */
+const wholeLimits = (limits: MetricLimits): MetricLimits =>
+  Object.fromEntries(
+    Object.entries(limits).map(([name, limit]: [string, number]) => [name, Math.floor(limit)]),
+  ) as unknown as MetricLimits;

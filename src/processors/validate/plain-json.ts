@@ -56,18 +56,19 @@ export function textEnd(bytes: Uint8Array): number {
   return end;
 }
 
-/** From behind the opening quote; @returns the place of the closing one */
-export function stringEnd(bytes: Uint8Array, at: number): number {
+/** From behind the opening quote; @returns the place of the closing one, at most so many bytes away */
+export function stringEnd(bytes: Uint8Array, at: number, maxLength: number): number {
+  const end = Math.min(bytes.length, at + maxLength + 1);
   for (;;) {
-    while (at < bytes.length && PLAIN[bytes[at]!] === 1) at += 1;
-    if (at >= bytes.length) return -1;
+    while (at < end && PLAIN[bytes[at]!] === 1) at += 1;
+    if (at >= end) return -1;
     if (bytes[at] === QUOTE) return at;
-    if (bytes[at] !== BACKSLASH || at + 1 >= bytes.length || ESCAPED[bytes[at + 1]!] !== 1) return -1;
+    if (bytes[at] !== BACKSLASH || at + 1 >= end || ESCAPED[bytes[at + 1]!] !== 1) return -1;
     at += 2;
   }
 }
 
-/** The same for a string of letters, digits and underscores that begins with no digit. */
+/** The same, however long, for a string of letters, digits and underscores that begins with no digit. */
 export function nameEnd(bytes: Uint8Array, at: number): number {
   if (NAME_START[bytes[at]!] !== 1) return -1;
   while (NAME_PART[bytes[at]!] === 1) at += 1;
@@ -80,12 +81,28 @@ export function valueAfter(bytes: Uint8Array, quote: number): number {
   return bytes[colon] === COLON ? skipSpace(bytes, colon + 1) : -1;
 }
 
+/** Where the first member's name begins, or the closing brace stands; -1 where no object begins. */
+export function firstMember(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== OPEN) return -1;
+  const first = skipSpace(bytes, at + 1);
+  return bytes[first] === QUOTE || bytes[first] === CLOSE ? first : -1;
+}
+
+/** Behind a member's value: where the next name begins, or the closing brace stands. */
+export function nextMember(bytes: Uint8Array, at: number): number {
+  const after = skipSpace(bytes, at);
+  if (bytes[after] === CLOSE) return after;
+  if (bytes[after] !== COMMA) return -1;
+  const name = skipSpace(bytes, after + 1);
+  return bytes[name] === QUOTE ? name : -1;
+}
+
 const isDigit = (byte: number): boolean => byte >= ZERO && byte <= 0x39;
 
 /** Digits before the point of which a double holds each. */
 const MAX_WHOLE_DIGITS = 15;
 
-/** What the number stepped over last has before its point: the number is below one more. */
+/** What the number that was stepped over last, not where that failed, has before its point: it is at most one more. */
 let whole = 0;
 export const lastWhole = (): number => whole;
 
@@ -113,8 +130,8 @@ export const nullEnd = (bytes: Uint8Array, at: number): number => (isAt(bytes, a
 export function scalarEnd(bytes: Uint8Array, at: number, maxLength: number): number {
   const byte = bytes[at]!;
   if (byte === QUOTE) {
-    const quote = stringEnd(bytes, at + 1);
-    return quote - at - 1 > maxLength || quote < 0 ? -1 : quote + 1;
+    const quote = stringEnd(bytes, at + 1, maxLength);
+    return quote < 0 ? -1 : quote + 1;
   }
   if (isDigit(byte)) return numberEnd(bytes, at);
   if (byte === MINUS) return numberEnd(bytes, at + 1);
@@ -127,7 +144,7 @@ const UTC_OFFSET = Buffer.from('00:00');
 /** So long is `parseTimestamp`'s longest, an offset apart. */
 const MAX_TIMESTAMP_BYTES = 58;
 
-/** The time stepped over last, milliseconds since the Unix epoch; NaN where there is no such day. */
+/** The time that was stepped over last, not where that failed, milliseconds since the Unix epoch; NaN where there is no such day. */
 let time = 0;
 export const lastTime = (): number => time;
 
@@ -159,11 +176,12 @@ export function timestampEnd(bytes: Uint8Array, at: number): number {
   if (bytes[at] === POINT) {
     const first = (at += 1);
     let place = 100;
-    for (let byte = bytes[at]!; isDigit(byte); byte = bytes[(at += 1)]!) {
+    const limit = start + MAX_TIMESTAMP_BYTES;
+    for (let byte = bytes[at]!; isDigit(byte) && at <= limit; byte = bytes[(at += 1)]!) {
       millisecond += place * (byte - ZERO);
       place = place === 100 ? 10 : place === 10 ? 1 : 0;
     }
-    if (at === first || at - start > MAX_TIMESTAMP_BYTES) return -1;
+    if (at === first || at > limit) return -1;
   }
   if (bytes[at] === LETTER_Z) at += 1;
   else if (bytes[at] === PLUS) {
