@@ -44,6 +44,8 @@ export type ToThread =
 export interface TotalsAnswer {
   readonly checkpoint: Checkpoint | undefined;
   readonly statistics: RegistryStatistics;
+  /** Of the batch that was written, for the next one. */
+  readonly memory?: ArrayBuffer;
 }
 
 export interface FailedAnswer {

@@ -9,7 +9,7 @@ import { Rewind, type DeliveredBatch, type SinkContext, type TotalsReader } from
 import type { Totals, TotalsOptions } from '../../core/totals.ts';
 import { resolveSeriesSettings } from './instruments.ts';
 import { isOtlpSettings, isPrometheusSettings } from './reader-settings.ts';
-import { packRecords } from '../../core/record-transfer.ts';
+import { createPacker } from '../../core/record-transfer.ts';
 import { gatewayVersion } from './gateway-version.ts';
 import { openScrapers, type Scrapers } from './scrapers.ts';
 import { registerTotalsMetrics, type TotalsBooks } from './totals-metrics.ts';
@@ -29,6 +29,7 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
   const enabled = readers.filter((reader) => reader.enabled !== false);
   const settings = resolveSeriesSettings(options);
   const delivered = new Map(enabled.map(({ name }) => [name, 0]));
+  const packer = createPacker();
   let running: Running | undefined;
   let books: TotalsBooks | undefined;
   /** What the thread has counted, as its last answer said. */
@@ -145,18 +146,19 @@ export function openTotals(readers: readonly TotalsReader[], options: TotalsOpti
     stop,
     write: async (batch: DeliveredBatch, signal: AbortSignal) => {
       const { thread } = expectRunning();
-      const buffer = packRecords(batch.records);
+      const buffer = packer.pack(batch.records);
       if (!thread.isUp()) await thread.ask({ kind: 'checkpoint' }, [], signal);
       if (rewindTo !== undefined) {
         const rewind = rewindTo;
         rewindTo = undefined;
         throw rewind;
       }
-      await thread.ask(
+      const { memory } = await thread.ask(
         { kind: 'write', buffer, checkpoint: batch.checkpoint, late: batch.late === true },
         [buffer],
         signal,
       );
+      packer.takeBack(memory);
     },
     checkpoint: async () => {
       const { checkpoint } = await expectRunning().thread.ask({ kind: 'checkpoint' });

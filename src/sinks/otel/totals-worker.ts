@@ -11,7 +11,7 @@ import { askForFamilies } from './ask-for-families.ts';
 import { CumulativeReader } from './cumulative-reader.ts';
 import { forwardDiagnostics } from './diagnostics.ts';
 
-import { releaseRecords, unpackRecords } from '../../core/record-transfer.ts';
+import { packedBytes, unpackRecords } from '../../core/record-transfer.ts';
 import { gatewayResource } from './resource.ts';
 import { scrapePieces } from './scrape-pieces.ts';
 import { openSnapshots } from './snapshots.ts';
@@ -81,8 +81,7 @@ async function handle(id: number, request: TotalsRequest): Promise<void> {
     case 'write':
       if (request.late) return takeLate(request.buffer);
       keeper.apply(unpackRecords(request.buffer), request.checkpoint);
-      snapshots.applied(request.buffer.byteLength);
-      releaseRecords(request.buffer);
+      snapshots.applied(packedBytes(request.buffer));
       return;
     case 'scrape': {
       const { resourceMetrics } = await reader.collect();
@@ -113,8 +112,12 @@ port.on('message', (message: ToThread) => {
     return;
   }
   const { id, request } = message;
+  const memory = request.kind === 'write' ? request.buffer : undefined;
   handle(id, request).then(
-    () => post({ kind: 'answer', id, answer: answer() }),
+    () =>
+      memory === undefined
+        ? post({ kind: 'answer', id, answer: answer() })
+        : post({ kind: 'answer', id, answer: { ...answer(), memory } }, [memory]),
     (error: unknown) =>
       post({
         kind: 'failed',

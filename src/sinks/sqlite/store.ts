@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Checkpoint } from '../../core/journal.ts';
 import type { Log } from '../../core/ports.ts';
 import type { DeliveredRecord } from '../../core/sink.ts';
-import { packRecords } from '../../core/record-transfer.ts';
+import { createPacker } from '../../core/record-transfer.ts';
 import { DEFAULT_CAPS, type WriterCaps } from './writer-caps.ts';
 import type { StoredKey } from './keys-table.ts';
 import { oneAtATime, type OneAtATime } from './one-at-a-time.ts';
@@ -114,12 +114,13 @@ export async function openStore(path: string, options: StoreOptions): Promise<St
     await client.call('configure', [shared.settings.caps]);
   }
   const own = new Set<KeyListener>();
+  const packer = createPacker();
   let closed = false;
   return {
     path: file,
     write: async (records, checkpoint, late = false) => {
-      const batch = packRecords(records);
-      await client.call('write', [batch, checkpoint, late], [batch]);
+      const batch = packer.pack(records);
+      packer.takeBack(await client.call('write', [batch, checkpoint, late], [batch]));
     },
     checkpoint: () => client.call('checkpoint', []),
     retention: shared.retention,

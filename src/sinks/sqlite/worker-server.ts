@@ -19,7 +19,7 @@ export function serve<Methods extends ServedMethods>(
 ): Methods | undefined {
   const port = parentPort;
   if (port === null) throw new Error('this file runs as a worker thread');
-  const send = (reply: Reply): void => port.postMessage(reply);
+  const send = (reply: Reply, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(reply, transfer);
   let methods: Methods;
   try {
     methods = make(send);
@@ -30,7 +30,9 @@ export function serve<Methods extends ServedMethods>(
   const table = methods as unknown as Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
   port.on('message', ({ id, method, args }: Call) => {
     try {
-      send({ kind: 'done', id, result: table[method]!(...args) });
+      const result = table[method]!(...args);
+      // A buffer changes threads as a whole, both ways.
+      send({ kind: 'done', id, result }, result instanceof ArrayBuffer ? [result] : []);
     } catch (error) {
       send({ kind: 'failed', id, error: toWire(error) });
     }

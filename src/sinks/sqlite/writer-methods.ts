@@ -13,7 +13,6 @@ import type { ImportTable, StoredAnchor } from './import-table.ts';
 import type { KeysTable, StoredKey } from './keys-table.ts';
 import type { LegacyPolicy } from './legacy-rows.ts';
 import { openConnection, type OpenDatabase } from './writer-connection.ts';
-import { releaseRecords } from '../../core/record-transfer.ts';
 
 export interface WriterSettings {
   readonly path: string;
@@ -99,17 +98,17 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
   const asList = (key: StoredKey | undefined): StoredKey[] => (key === undefined ? [] : [key]);
 
   return {
-    write: (batch: ArrayBuffer, checkpoint: Checkpoint, late = false): { readonly written: number } => {
+    /** @returns the batch's memory, for the next one */
+    write: (batch: ArrayBuffer, checkpoint: Checkpoint, late = false): ArrayBuffer => {
       const { writer } = use();
       const rewind = connection.takeRewind();
       if (rewind !== undefined) throw rewind;
       try {
-        return writer.write(batch, checkpoint, late);
+        writer.write(batch, checkpoint, late);
+        return batch;
       } catch (error) {
         connection.doubt(error);
         throw error;
-      } finally {
-        releaseRecords(batch);
       }
     },
     checkpoint: (): Checkpoint | undefined => use().writer.checkpoint(),
