@@ -4,27 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { AggregationTemporality, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
-import type { Attributes } from '@opentelemetry/api';
 import { readJsonMetric, type JsonMetric } from '../../src/core/json-events.ts';
 import type { MetricEvent } from '../../src/core/metric.ts';
-import { DEFAULT_BOUNDARIES, resolveSeriesSettings } from '../../src/sinks/otel/instruments.ts';
+import { resolveSeriesSettings } from '../../src/sinks/otel/instruments.ts';
 import { SeriesRegistry } from '../../src/sinks/otel/series-registry.ts';
-
-class Reader extends MetricReader {
-  constructor() {
-    super({
-      aggregationTemporalitySelector: () => AggregationTemporality.CUMULATIVE,
-      cardinalitySelector: () => 100_000,
-    });
-  }
-  protected override onForceFlush(): Promise<void> {
-    return Promise.resolve();
-  }
-  protected override onShutdown(): Promise<void> {
-    return Promise.resolve();
-  }
-}
+import { sdkInstruments } from './baselines/sdk-instruments.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '7' } } });
 const recorded = new URL('../fixtures/auth-server.ndjson', import.meta.url);
@@ -47,36 +31,6 @@ const bodies: string[] = [];
 }
 
 const settings = resolveSeriesSettings();
-
-/** What the obvious build does for each event: build the attributes, add, record. */
-function openSdk(): (service: string, event: MetricEvent) => void {
-  const provider = new MeterProvider({ readers: [new Reader()] });
-  const meter = provider.getMeter('bench');
-  const instruments = new Map(
-    settings.instruments.map(({ type, counter, histogram, labels }) => [
-      type,
-      {
-        labels,
-        counter: counter === undefined ? undefined : meter.createCounter(counter.name),
-        histogram: meter.createHistogram(histogram.name, {
-          advice: { explicitBucketBoundaries: [...DEFAULT_BOUNDARIES] },
-        }),
-      },
-    ]),
-  );
-  return (service, event) => {
-    const { labels, counter, histogram } = instruments.get(event.type)!;
-    const attributes: Attributes = { service, metric_type: event.type };
-    for (const label of labels) {
-      const value = event.dimensions[label] ?? event.metadata[label];
-      if (typeof value === 'string') attributes[label] = value;
-      else if (typeof value === 'boolean' || typeof value === 'number') attributes[label] = String(value);
-    }
-    counter?.add(event.value, attributes);
-    if (counter === undefined) histogram.record(event.value, attributes);
-    else if (event.durationMs !== undefined) histogram.record(event.durationMs / 1000, attributes);
-  };
-}
 
 function openRegistry(): (service: string, event: MetricEvent) => void {
   const registry = new SeriesRegistry(settings);
@@ -106,7 +60,7 @@ function measure(record: (service: string, event: MetricEvent) => void): number 
 const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
-const sdk = openSdk();
+const sdk = sdkInstruments(settings);
 const registry = openRegistry();
 const rounds: { sdk: number; registry: number }[] = [];
 for (let round = 0; round < Number(values.rounds) + 1; round += 1) {
