@@ -13,7 +13,7 @@ import { startServer } from '../servers.ts';
 export const scenario: Scenario = async (settings) => {
   const { rounds, small, say } = settings;
   const measured: { idle: number; sustained: number; peak: number; series: number; shown: number }[] = [];
-  const count = small ? 1 : Math.min(rounds, 3);
+  const count = small ? 1 : rounds;
   for (let round = 0; round < count; round += 1) {
     say(`round ${round + 1}`);
     const server = await startServer(settings);

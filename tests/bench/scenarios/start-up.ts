@@ -40,7 +40,7 @@ export const scenario: Scenario = async (settings) => {
   }
 
   const recovering: { ready: number; firstAnswer: number }[] = [];
-  for (let round = 0; round < (small ? 1 : Math.min(rounds, 3)); round += 1) {
+  for (let round = 0; round < (small ? 1 : rounds); round += 1) {
     const dataDirectory = mkdtempSync(join(tmpdir(), 'bench-start-'));
     try {
       say('filling the journal');

@@ -1,6 +1,6 @@
 /**
  * All three sinks on, scrapes and OTLP exports going on: the highest rate that can be kept, every queue's age flat.
- * Rounds of a paced load look for it. Three minutes at the rate found have to show it, in turn with bare prepared inserts
+ * Rounds of a paced load look for it. As many minutes at the rate found have to show it, in turn with bare prepared inserts
  * and the obvious build, as fast as they go; each minute is held against what was measured directly before and after it.
  * Half of that rate is where latency is judged.
  */
@@ -18,8 +18,6 @@ import { threadFigures } from '../thread-cpu.ts';
 const GOAL = 0.6;
 const OBVIOUS_GOAL = 5;
 const STEP = 1.15;
-/** That have to show the rate. */
-const MINUTES = 3;
 /** Of the rate found, where a minute shows that it cannot be kept. */
 const STEP_DOWN = 0.92;
 const ATTEMPTS = 4;
@@ -193,7 +191,7 @@ export const scenario: Scenario = async (settings) => {
       if (flat) best = Math.max(best, rate);
       rate = flat ? rate * STEP : rate / STEP;
     }
-    const times = { count: small ? 1 : Math.min(MINUTES, rounds), seconds: minute };
+    const times = { count: small ? 1 : rounds, seconds: minute };
     const minutes = await minutesAt(best === 0 ? rate : best, times, { server, measure, say });
     const half = await steadyLoad(server, minutes[0]!.shown.offered / 2, minute);
     return figures(minutes, half, minute);
