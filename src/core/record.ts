@@ -117,7 +117,10 @@ export function readRecord(record: Pick<JournalEntry, 'envelope' | 'payload'>): 
   };
 }
 
-export function readResource(body: JsonBody, attributes: Readonly<Record<string, DimensionValue>>): Resource {
+export function readResource(
+  body: Pick<JsonBody, 'service' | 'version' | 'instance_id'>,
+  attributes: Readonly<Record<string, DimensionValue>>,
+): Resource {
   const { service, version, instance_id: instanceId } = body;
   return {
     service,

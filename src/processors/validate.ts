@@ -11,7 +11,6 @@ import { readResource } from '../core/record.ts';
 import { Refusal } from '../core/refusal.ts';
 import { parseTimestamp } from '../core/timestamp.ts';
 import { LazyBatch } from './batch.ts';
-import { checkOptions, checkPositive } from '../core/options.ts';
 import { isBody } from './validate/body-checker.ts';
 import { createBodyScanner } from './validate/body-scanner.ts';
 import { readIdempotencyKey } from './validate/idempotency-key.ts';
@@ -23,31 +22,15 @@ import { createErrorList, describeIssue, type ErrorList } from './validate/metri
 import {
   DAY_MS,
   type DaysOf,
-  DEFAULT_LIMITS,
   type MetricLimits,
   moveWindow,
   newWindow,
   SEMANTIC_VERSION,
 } from './validate/metric-limits.ts';
 import { createBodySchema, createMetricSchema } from './validate/metric-schema.ts';
+import { limitsOf, type ValidateOptions } from './validate/options.ts';
 
-export interface ValidateOptions extends Partial<MetricLimits> {
-  /** Bytes of a body, as sent and again after decompression. Default 10 MiB. */
-  readonly maxBodyBytes?: number;
-  /** How far ahead of arrival a timestamp may lie. Default 300,000: 5 minutes. */
-  readonly maxFutureMs?: number;
-  /**
-   * Days before arrival that a timestamp may lie. A function is asked with every request, by type. Default: as long as
-   * metrics of the type are kept by the retention policies, which may change while the gateway runs.
-   */
-  readonly maxAgeDays?: number | DaysOf;
-  /** Days before arrival from which on a timestamp is taken with a warning. Default 7. */
-  readonly warnAgeDays?: number;
-  /** Errors told to the client; the rest is counted. Default 100. */
-  readonly maxErrors?: number;
-  /** Characters of `Idempotency-Key`. Default 128. */
-  readonly maxIdempotencyKeyLength?: number;
-}
+export type { ValidateOptions };
 
 export interface ValidateProcessor extends Processor<Admitted, Validated> {
   readonly options: { readonly maxBodyBytes: number; readonly limits: MetricLimits };
@@ -121,12 +104,7 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       new LazyBatch({
         submission,
         client,
-        resource: {
-          service,
-          ...(version === undefined ? undefined : { version }),
-          ...(instanceId === undefined ? undefined : { instanceId }),
-          attributes: NO_ATTRIBUTES,
-        },
+        resource: readResource({ service, version: version ?? null, instance_id: instanceId ?? null }, NO_ATTRIBUTES),
         accepted: metrics,
         rejected: NO_REJECTED,
         errors: NO_TEXTS,
@@ -228,35 +206,6 @@ export function validate(options: ValidateOptions = {}): ValidateProcessor {
       });
     },
   };
-}
-
-function limitsOf(options: ValidateOptions): MetricLimits {
-  const { maxAgeDays, ...numbers } = options;
-  checkOptions('validate', options, {
-    maxMetrics: true,
-    maxServiceLength: true,
-    maxVersionLength: true,
-    maxInstanceIdLength: true,
-    maxValue: true,
-    maxDurationMs: true,
-    maxDimensions: true,
-    maxDimensionKeyLength: true,
-    maxDimensionValueLength: true,
-    maxMetadataFields: true,
-    maxMetadataKeyLength: true,
-    maxMetadataLength: true,
-    maxBodyBytes: true,
-    maxFutureMs: true,
-    maxAgeDays: true,
-    warnAgeDays: true,
-    maxErrors: true,
-    maxIdempotencyKeyLength: true,
-  });
-  checkPositive('validate', { ...numbers, ...(typeof maxAgeDays === 'number' ? { maxAgeDays } : undefined) });
-  const names = Object.keys(DEFAULT_LIMITS) as (keyof MetricLimits)[];
-  return Object.fromEntries(
-    names.map((name) => [name, options[name] ?? DEFAULT_LIMITS[name]]),
-  ) as unknown as MetricLimits;
 }
 
 function countReasons(rejected: readonly RejectedItem[]): ReadonlyMap<RejectionReason, number> {

@@ -108,6 +108,8 @@ export function createWriterMethods({ path, caps: initialCaps, restarted }: Writ
         return batch;
       } catch (error) {
         connection.doubt(error);
+        // At once: in an outage, a collector would come for them when many more have gathered.
+        batch.transfer(0);
         throw error;
       }
     },
